@@ -1,0 +1,36 @@
+# Everything runs in .venv, which is made from the pins in tests/constraints.txt.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+
+.PHONY: demo test lint types tests benchmarks clean
+
+demo: $(STAMP) ## run the two examples: Monte Carlo, then real tract profiles
+	$(BIN)/python examples/monte_carlo_pi.py
+	$(BIN)/python examples/tract_summary.py
+
+test: lint types tests ## all that must hold before a change lands
+
+lint: $(STAMP)
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+
+types: $(STAMP)
+	$(BIN)/mypy
+
+tests: $(STAMP)
+	$(BIN)/pytest
+
+benchmarks: $(STAMP) ## compare speed with other libraries; see docs/benchmarks.md
+	$(BIN)/python -m pip install --quiet --constraint tests/constraints.txt --editable .[benchmarks]
+	$(BIN)/python benchmarks/map_overhead.py
+
+$(STAMP): setup.cfg pyproject.toml tests/constraints.txt
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "cloudknot needs Python 3.11 or newer")'
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --constraint tests/constraints.txt --editable .[test]
+	touch $@
+
+clean:
+	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .hypothesis *.egg-info

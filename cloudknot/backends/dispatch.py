@@ -1,0 +1,120 @@
+"""Which items of a run go to a worker next. Decides only; the pool acts."""
+
+from __future__ import annotations
+
+import math
+from collections import deque
+from collections.abc import Iterable
+
+from cloudknot.runs import Chunk, FailureRule, State, Status
+
+# A chunk should last this long: its cost is then small, and its results come soon.
+TARGET_S = 0.2
+# Towards the end of a run chunks become smaller, but none shorter than this, which is what a chunk costs.
+SHORTEST_S = 0.01
+# What an item costs a worker beside the function's own time.
+ITEM_COST_S = 1e-5
+# A chunk that lasts longer than this is asked to give back what it has not begun.
+YIELD_S = 1.0
+
+
+class Dispatch:
+    """What remains of one run.
+
+    Parameters
+    ----------
+    remaining : iterable of Chunk
+        The positions that have no outcome yet, in order.
+    chunk_size : int, optional
+        Items a chunk; None sizes chunks by the time that items take.
+    rule : FailureRule
+        Told of each item that ends; says when to stop.
+    """
+
+    def __init__(self, remaining: Iterable[Chunk], *, chunk_size: int | None, rule: FailureRule) -> None:
+        self._remaining = deque(remaining)
+        self._left = sum(chunk.last - chunk.first for chunk in self._remaining)
+        self._chunk_size = chunk_size
+        self._item_s: float | None = None
+        self.rule = rule
+        self.in_flight: set[Chunk] = set()
+        self.broken = ""
+        self.is_cancelled = False
+
+    @property
+    def has_more(self) -> bool:
+        """Return whether a worker could be given something."""
+        return bool(self._remaining) and not (self.is_cancelled or self.rule.reason or self.broken)
+
+    def status(self) -> Status:
+        """Return where the run stands."""
+        if self.in_flight or self.has_more:
+            return Status(state=State.RUNNING)
+        if self.is_cancelled:
+            return Status(state=State.CANCELLED)
+        if self.rule.reason:
+            return Status(state=State.STOPPED, reason=self.rule.reason)
+        if self.broken:
+            return Status(state=State.INTERRUPTED, reason=self.broken)
+        return Status(state=State.DONE)
+
+    @property
+    def yield_s(self) -> float | None:
+        """Return the seconds after which a chunk should give back what it has not begun."""
+        return YIELD_S if self._chunk_size is None else None
+
+    def take(self, workers: int) -> Chunk:
+        """Return the next chunk for one of so many workers."""
+        chunk = self._remaining.popleft()
+        last = min(chunk.last, chunk.first + self._size(workers))
+        if last < chunk.last:
+            self._remaining.appendleft(Chunk(last, chunk.last))
+        taken = Chunk(chunk.first, last)
+        self._left -= last - chunk.first
+        self.in_flight.add(taken)
+        return taken
+
+    def finish(self, chunk: Chunk) -> None:
+        """Take note that a chunk has ended."""
+        self.in_flight.discard(chunk)
+
+    def give_back(self, chunk: Chunk) -> None:
+        """Take back positions that a chunk has not begun and will not."""
+        self._remaining.appendleft(chunk)
+        self._left += chunk.last - chunk.first
+
+    def give_up(self, chunk: Chunk, reason: str) -> None:
+        """Take note that the run cannot go on, through no item's fault."""
+        self.in_flight.discard(chunk)
+        self.broken = self.broken or reason
+
+    def measure(self, item_s: float) -> None:
+        """Take note of the seconds that an item took: the mean follows the latest ones."""
+        item_s += ITEM_COST_S
+        self._item_s = item_s if self._item_s is None else (self._item_s + item_s) / 2
+
+    def _size(self, workers: int) -> int:
+        if self._chunk_size is not None:
+            return self._chunk_size
+        if self._item_s is None or self.rule.is_open:
+            return 1
+        fair_share = math.ceil(self._left / (2 * workers))
+        return max(1, min(int(TARGET_S / self._item_s), max(fair_share, int(SHORTEST_S / self._item_s))))
+
+
+def missing_chunks(count: int, unsettled: Iterable[int], chunk_size: int | None) -> list[Chunk]:
+    """Return the consecutive positions that have no outcome, cut where planned chunks begin.
+
+    Examples
+    --------
+    >>> missing_chunks(10, [0, 1, 2, 7, 8], None)
+    [Chunk(first=0, last=3), Chunk(first=7, last=9)]
+    """
+    chunks: list[Chunk] = []
+    for position in unsettled:
+        begins = chunk_size is not None and position % chunk_size == 0
+        if chunks and chunks[-1].last == position and not begins:
+            chunks[-1] = Chunk(chunks[-1].first, position + 1)
+        else:
+            chunks.append(Chunk(position, position + 1))
+    return chunks

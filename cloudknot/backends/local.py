@@ -1,0 +1,268 @@
+"""The place on this machine: a warm pool of worker processes, shared by every Knot of the process."""
+
+from __future__ import annotations
+
+import atexit
+import itertools
+import logging
+import os
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from cloudknot.backends.dispatch import Dispatch, missing_chunks
+from cloudknot.ledger import Outcomes, write_mark
+from cloudknot.runner.bundles import unpack_bundle
+from cloudknot.runner.control import Control
+from cloudknot.runner.packs import PackTakenError, Reports
+from cloudknot.runner.processes import WorkerSpec
+from cloudknot.runner.stores import Store
+from cloudknot.runner.supervisor import Assignment, ChunkFailedError, Supervisor
+from cloudknot.runner.wire import SUCCESSES, Keys
+from cloudknot.runs import CANARY_ITEMS, Chunk, FailureRule, Run, State, Status
+from cloudknot.specs import Image, Resources
+
+logger = logging.getLogger(__name__)
+
+# Ended items are committed at the latest after this.
+_COMMIT_S = 0.1
+# A worker that has had nothing to do for this long is ended.
+_IDLE_S = 300.0
+
+
+@dataclass(eq=False, kw_only=True)
+class _Task:
+    """A run in the pool."""
+
+    run: Run
+    dispatch: Dispatch
+    spec: WorkerSpec
+    side_by_side: int
+    controls: dict[Chunk, Control] = field(default_factory=dict)
+    cancelled_positions: set[int] = field(default_factory=set)
+
+
+class LocalBackend:
+    """Runs runs in worker processes on this machine.
+
+    Parameters
+    ----------
+    store : Store
+        The ledger.
+    home : Path
+        Where a resumed run's modules are unpacked.
+    workers : int, optional
+        Processes side by side; None: as many as processors.
+    wake : callable
+        Called when a run has moved.
+    """
+
+    name = "local"
+
+    def __init__(
+        self,
+        store: Store,
+        *,
+        home: Path,
+        workers: int | None = None,
+        wake: Callable[[], None] = lambda: None,
+    ) -> None:
+        self.store = store
+        self._code_folder = home / "code"
+        self._workers = workers or _count_processors()
+        self._wake = wake
+        self._tasks: dict[str, _Task] = {}
+        self._slots: set[_Slot] = set()
+        self._changed = threading.Condition()
+        self._is_closed = False
+        atexit.register(self.teardown)
+
+    def prepare(self, image: Image) -> str:  # the environment is this Python's own
+        """Return an empty name: the environment is this Python's own."""
+        return ""
+
+    def submit(self, run: Run) -> None:
+        """Queue a run, or what is left of it."""
+        task = self._make_task(run)
+        with self._changed:
+            self._tasks[run.run_id] = task
+            for _ in range(min(self._workers - len(self._slots), run.orders.count)):
+                slot = _Slot(self)
+                self._slots.add(slot)
+                slot.start()
+            self._changed.notify_all()
+
+    def poll(self, run: Run) -> Status:
+        """Say where a run stands; one that is over is then forgotten."""
+        with self._changed:
+            task = self._tasks.get(run.run_id)
+            if task is None:
+                return Status(state=State.INTERRUPTED, reason="it is not in this process's pool")
+            status = task.dispatch.status()
+            if status.is_over:
+                del self._tasks[run.run_id]
+            return status
+
+    def cancel(self, run: Run, position: int | None = None) -> None:
+        """Kill what runs of a run, or of one item, and run no more of it."""
+        with self._changed:
+            task = self._tasks.get(run.run_id)
+            if task is None:
+                return
+            if position is None:
+                task.dispatch.is_cancelled = True
+            else:
+                task.cancelled_positions.add(position)
+            for control in task.controls.values():
+                control.wake() if position is not None else control.cancel()
+
+    def read_log(self, run: Run, position: int) -> bytes:
+        """Return what a running item has written so far."""
+        for slot in list(self._slots):
+            if slot.run_id == run.run_id and (log := slot.supervisor.read_log(position)):
+                return log
+        return b""
+
+    def teardown(self) -> None:
+        """End the workers, and with them what they run."""
+        with self._changed:
+            self._is_closed = True
+            for task in self._tasks.values():
+                for control in task.controls.values():
+                    control.cancel()
+            self._changed.notify_all()
+            slots = list(self._slots)
+        for slot in slots:
+            slot.join(timeout=5)
+
+    def _make_task(self, run: Run) -> _Task:
+        outcomes = Outcomes(self.store, run.run_id, run.orders.count)
+        is_resumed = bool(outcomes.refresh())
+        canaries = tuple(itertools.islice(outcomes.unsettled(), CANARY_ITEMS))
+        orders = run.orders
+        remaining = missing_chunks(orders.count, outcomes.unsettled(), orders.chunk_size)
+        path = run.sys_path
+        if orders.bundle and (run.is_rerun or is_resumed):
+            # The person's modules may have been edited since: the run goes on with its own.
+            path = (str(unpack_bundle(self.store, orders.bundle, self._code_folder)), *path)
+        return _Task(
+            run=run,
+            dispatch=Dispatch(
+                remaining, chunk_size=orders.chunk_size, rule=FailureRule(orders.on_error, canaries)
+            ),
+            spec=WorkerSpec(
+                sys_path=path,
+                cwd=run.cwd,
+                environment=orders.environment(os.environ),
+                code=orders.bundle,
+            ),
+            side_by_side=_side_by_side(run.resources, self._workers),
+        )
+
+    def take_work(self, slot: _Slot) -> tuple[_Task, Chunk, Control] | None:
+        """Wait for a chunk; None when the slot should end."""
+        with self._changed:
+            until = time.monotonic() + _IDLE_S
+            while not self._is_closed:
+                ready = [task for task in self._tasks.values() if self._has_work(task)]
+                if ready:
+                    # The run with the fewest workers first, so that a short one is not kept waiting.
+                    task = min(ready, key=lambda task: len(task.controls))
+                    chunk = task.dispatch.take(self._workers)
+                    control = task.controls[chunk] = Control(task.cancelled_positions)
+                    return task, chunk, control
+                if not self._changed.wait(until - time.monotonic()):
+                    break
+            self._slots.discard(slot)
+            return None
+
+    def run_work(self, supervisor: Supervisor, task: _Task, chunk: Chunk, control: Control) -> None:
+        """Run a chunk, and tell what became of it."""
+        reason = ""
+        try:
+            supervisor.run_chunk(
+                Assignment(
+                    run_id=task.run.run_id,
+                    orders=task.run.orders,
+                    first=chunk.first,
+                    last=chunk.last,
+                    spec=task.spec,
+                    control=control,
+                    observe=lambda reports: self._observe(task, reports),
+                    committed=self._wake,
+                    give_back=lambda first, last: self._give_back(task, Chunk(first, last)),
+                    yield_s=task.dispatch.yield_s,
+                )
+            )
+        except (OSError, ChunkFailedError, PackTakenError) as error:
+            logger.warning("run %s cannot go on: %s", task.run.run_id, error)
+            reason = f"{type(error).__name__}: {error}"
+        with self._changed:
+            task.controls.pop(chunk).close()
+            if reason:
+                task.dispatch.give_up(chunk, reason)
+            else:
+                task.dispatch.finish(chunk)
+            self._changed.notify_all()
+        self._wake()
+
+    def _has_work(self, task: _Task) -> bool:
+        return task.dispatch.has_more and len(task.controls) < task.side_by_side
+
+    def _give_back(self, task: _Task, chunk: Chunk) -> None:
+        with self._changed:
+            task.dispatch.give_back(chunk)
+            self._changed.notify_all()
+
+    def _observe(self, task: _Task, reports: Reports) -> None:
+        rule = task.dispatch.rule
+        with self._changed:
+            task.dispatch.measure(reports.seconds_of_last())
+            if not rule.is_watching:
+                return
+            for outcome, position, offset in reports.entries:
+                if outcome in SUCCESSES:
+                    rule.observe_success()
+                else:
+                    rule.observe_failure(position, reports.decode(offset).signature)
+            reason = rule.reason
+            for control in task.controls.values() if reason else ():
+                control.stop()
+        if reason:
+            write_mark(self.store, Keys(task.run.run_id).stopped, {"reason": reason})
+
+
+class _Slot(threading.Thread):
+    """A thread that drives one worker process."""
+
+    def __init__(self, backend: LocalBackend) -> None:
+        super().__init__(name="cloudknot-local", daemon=True)
+        self._backend = backend
+        self.supervisor = Supervisor(backend.store, commit_s=_COMMIT_S)
+        self.run_id = ""
+
+    def run(self) -> None:
+        """Run chunks until there have been none for long."""
+        try:
+            while (work := self._backend.take_work(self)) is not None:
+                task, chunk, control = work
+                self.run_id = task.run.run_id
+                self._backend.run_work(self.supervisor, task, chunk, control)
+        finally:
+            self.supervisor.close()
+
+
+def _side_by_side(resources: Resources, workers: int) -> int:
+    limit = int(workers / resources.vcpus)
+    if resources.memory_mib is not None:
+        total_mib = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") >> 20
+        limit = min(limit, total_mib // resources.memory_mib)
+    return max(1, limit)
+
+
+def _count_processors() -> int:
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1

@@ -1,0 +1,147 @@
+"""The runs that this machine knows, and which of them a living process has.
+
+One small file a run, and one locked file a process: nothing is shared by two writers, so any number
+of processes can come and go, also by force. The kernel gives a lock back when its process dies.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import json
+import os
+import socket
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple, TextIO
+
+from cloudknot.errors import RunOwnedError
+from cloudknot.ledger import read_mark
+from cloudknot.runner.stores import Store
+from cloudknot.runner.wire import Keys
+from cloudknot.runs import Run
+
+
+class Entry(NamedTuple):
+    """One known run."""
+
+    created: str
+    run_id: str
+    name: str
+    store: str
+
+
+class Catalog:
+    """The runs known to this machine.
+
+    Parameters
+    ----------
+    home : Path
+        The ledger's folder.
+    """
+
+    def __init__(self, home: Path) -> None:
+        self._entries = home / "catalog"
+        self._owners = home / "owners"
+        self._lock: TextIO | None = None
+        self._running: set[str] = set()
+
+    def add(self, run: Run, store_uri: str) -> None:
+        """Make a run known."""
+        self._entries.mkdir(mode=0o700, parents=True, exist_ok=True)
+        entry = Entry(created=run.created, run_id=run.run_id, name=run.name, store=store_uri)
+        handle, temporary = tempfile.mkstemp(prefix=".", dir=self._entries)
+        with os.fdopen(handle, "w") as file:
+            json.dump(entry._asdict(), file)
+        Path(temporary).replace(self._entries / run.run_id)
+
+    def find(self, run_id: str) -> Entry | None:
+        """Return a run's entry, or None."""
+        try:
+            return Entry(**json.loads((self._entries / run_id).read_text()))
+        except (OSError, ValueError, TypeError):
+            return None
+
+    def remove(self, run_id: str) -> None:
+        """Forget a run."""
+        (self._entries / run_id).unlink(missing_ok=True)
+
+    def entries(self, name: str | None = None) -> list[Entry]:
+        """Return the known runs, oldest first; only those of one Knot's name if it is given."""
+        found = (self.find(run_id) for run_id in self._run_ids(name))
+        return sorted(entry for entry in found if entry is not None and name in (None, entry.name))
+
+    def own(self, store: Store, run_id: str) -> None:
+        """Make this process the one that runs a run.
+
+        Raises
+        ------
+        RunOwnedError
+            A living process has it, or another one took it just now.
+        """
+        keys = Keys(run_id)
+        if self.is_owned(store, run_id):
+            mark = self._last_owner(store, run_id) or {}
+            raise RunOwnedError(
+                f"run {run_id} is being run by process {mark.get('pid')} on {mark.get('host')}: "
+                "attach follows it; resume is for runs whose process has ended"
+            )
+        mark = {"lock": self._own_lock(), "pid": os.getpid(), "host": socket.gethostname()}
+        generation = sum(1 for _ in store.list(keys.owners)) + 1
+        if not store.put(keys.owner(generation), json.dumps(mark).encode(), if_absent=True):
+            raise RunOwnedError(f"run {run_id} was taken by another process just now: attach follows it")
+        self._running.add(run_id)
+
+    def is_owned(self, store: Store, run_id: str) -> bool:
+        """Return whether a living process has the run and has not brought it to its end."""
+        mark = self._last_owner(store, run_id)
+        if mark is None or read_mark(store, Keys(run_id).settled) is not None:
+            return False
+        if self._lock is not None and mark["lock"] == Path(self._lock.name).name:
+            return run_id in self._running
+        return self._is_locked(str(mark["lock"]))
+
+    def let_go(self, run_id: str) -> None:
+        """Take note that this process has brought a run to its end."""
+        self._running.discard(run_id)
+
+    def _last_owner(self, store: Store, run_id: str) -> dict[str, object] | None:
+        owners = list(store.list(Keys(run_id).owners))
+        return read_mark(store, owners[-1]) if owners else None
+
+    def _own_lock(self) -> str:
+        if self._lock is None:
+            self._owners.mkdir(mode=0o700, parents=True, exist_ok=True)
+            self._lock = (self._owners / f"{os.getpid()}-{os.urandom(8).hex()}").open("w")
+            fcntl.flock(self._lock, fcntl.LOCK_EX)
+            # A forked child must not keep the lock when this process has ended.
+            os.register_at_fork(after_in_child=self._lock.close)
+            self._remove_dead_locks()
+        return Path(self._lock.name).name
+
+    def _is_locked(self, name: str) -> bool:
+        try:
+            file = (self._owners / name).open()
+        except FileNotFoundError:
+            return False
+        with file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+            except BlockingIOError:
+                return True
+        return False
+
+    def _remove_dead_locks(self) -> None:
+        for path in self._owners.iterdir():
+            # A lock that was never taken may belong to a process that is just about to take it.
+            if self._lock is not None and path != Path(self._lock.name) and not self._is_locked(path.name):
+                with contextlib.suppress(OSError):
+                    if path.stat().st_mtime < Path(self._lock.name).stat().st_mtime - 60:
+                        path.unlink()
+
+    def _run_ids(self, name: str | None) -> Iterator[str]:
+        with contextlib.suppress(FileNotFoundError), os.scandir(self._entries) as entries:
+            for entry in entries:
+                if not entry.name.startswith(".") and (name is None or entry.name.startswith(f"{name}-")):
+                    yield entry.name

@@ -1,0 +1,399 @@
+"""The client side of this process: starts runs, follows them, and finds them again."""
+
+from __future__ import annotations
+
+import dataclasses
+import datetime
+import os
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
+from typing import Any
+from weakref import WeakValueDictionary
+
+from cloudknot.backends import Backend, make_backend
+from cloudknot.catalog import Catalog
+from cloudknot.config import Settings, load_settings
+from cloudknot.display import JobRow
+from cloudknot.errors import InputError, UnknownRunError
+from cloudknot.events import Observer, RunSubmitted, tell
+from cloudknot.futures import CallFuture, MapFuture
+from cloudknot.items import Items
+from cloudknot.ledger import Outcomes, read_mark, read_run, write_inputs, write_mark, write_run
+from cloudknot.progress import make_progress_bar
+from cloudknot.runner.bundles import write_bundle
+from cloudknot.runner.orders import OnError, Orders, Style
+from cloudknot.runner.stores import FileStore, Store, open_store
+from cloudknot.runner.wire import Keys, Pickler, decode_indices
+from cloudknot.runs import Run, State, Status, new_run_id
+from cloudknot.shipping import ModuleNotes, local_files, pack
+from cloudknot.specs import Image, Resources, Retry
+from cloudknot.watcher import Following, Watcher
+
+# How often the process that runs a run looks whether another one asks to cancel it.
+_LOOK_FOR_CANCEL_S = 1.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Request:
+    """What a map or submit asks for, checked."""
+
+    func: Callable[..., Any]
+    name: str
+    backend: str
+    style: Style = "one"
+    is_single: bool = False
+    resources: Resources = field(default_factory=Resources)
+    retry: Retry = field(default_factory=Retry)
+    env_vars: dict[str, str] = field(default_factory=dict)
+    on_error: OnError = "auto"
+    chunk_size: int | None = None
+
+
+class Client:
+    """Starts and follows the runs of this process.
+
+    Parameters
+    ----------
+    settings : Settings
+        What the person has set.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self._home_store = FileStore(settings.home)
+        self._catalog = Catalog(settings.home)
+        self._watcher = Watcher()
+        self._observers: tuple[Observer, ...] = (make_progress_bar(settings.progress),)
+        self._backends: dict[str, Backend] = {}
+        self._active: dict[str, threading.Event] = {}
+        self._futures: WeakValueDictionary[str, MapFuture[Any]] = WeakValueDictionary()
+        self._lock = threading.RLock()
+
+    def launch(self, request: Request, items: Iterable[Any]) -> MapFuture[Any]:
+        """Start a run over items; return when all of them are in the ledger.
+
+        Raises
+        ------
+        InputError
+            Something cannot travel. Nothing was started, and nothing is left behind.
+        """
+        backend = self._backend(request.backend)
+        backend.prepare(Image())
+        shipment = pack(request.func)
+        now = datetime.datetime.now(datetime.UTC)
+        run_id = new_run_id(request.name, now)
+        notes = ModuleNotes()
+        try:
+            shards = write_inputs(backend.store, run_id, _pickle_items(items, request.style, notes))
+            run = Run(
+                run_id=run_id,
+                name=request.name,
+                backend=request.backend,
+                created=now.isoformat(),
+                is_single=request.is_single,
+                length=shards[-1],
+                orders=Orders(
+                    count=shards[-1],
+                    style=request.style,
+                    inputs_run=run_id,
+                    shards=shards,
+                    chunk_size=request.chunk_size,
+                    on_error=request.on_error,
+                    raised_retries=request.retry.raised,
+                    lost_retries=request.retry.lost,
+                    timeout_s=request.resources.timeout_s,
+                    bundle=_ship_modules(backend.store, shipment.modules | notes.modules),
+                    env_vars=request.env_vars,
+                    threads=max(1, int(request.resources.vcpus)),
+                ),
+                resources=request.resources,
+                sys_path=tuple(entry or os.getcwd() for entry in sys.path),  # noqa: PTH109  # as Python resolves it
+                cwd=os.getcwd(),  # noqa: PTH109
+                function=shipment.name,
+            )
+            return self._start(backend, run, shipment.function)
+        except BaseException:
+            self._forget(backend.store, run_id)
+            raise
+
+    def attach(self, run_id: str) -> MapFuture[Any] | CallFuture[Any]:
+        """Return the futures of a run that this machine knows."""
+        future = self.find(run_id)
+        return future[0] if future.run.is_single else future
+
+    def find(self, run_id: str) -> MapFuture[Any]:
+        """Return the map future of a run; see `attach`."""
+        with self._lock:
+            future = self._futures.get(run_id)
+            if future is not None:
+                return future
+            store = self._store_of(run_id)
+            run = read_run(store, run_id)
+            return self._follow(run, store, lambda: self._look_from_outside(store, run_id))
+
+    def jobs(self, name: str | None = None) -> list[str]:
+        """Return the ids of the known runs, oldest first."""
+        return [entry.run_id for entry in self._catalog.entries(name)]
+
+    def cancel(self, run: Run, position: int | None) -> None:
+        """Stop a run, or one item, in whichever process it runs."""
+        is_here = run.run_id in self._active
+        if is_here:
+            self._backend(run.backend).cancel(run, position)
+        if position is None or not is_here:
+            write_mark(self._store_of(run.run_id), Keys(run.run_id).cancel(position), {})
+
+    def read_log(self, run: Run, position: int) -> bytes:
+        """Return what an item that runs here has written so far."""
+        return self._backend(run.backend).read_log(run, position)
+
+    def retry_failed(
+        self, future: MapFuture[Any], *, func: Callable[..., Any] | None, **resources: Any
+    ) -> MapFuture[Any]:
+        """Start a run over the items of a map that have no value."""
+        if not future.done():
+            raise InputError(f"{future.run_id} is still running: wait for it, or cancel it, first")
+        indices = tuple(future.items.not_fine())
+        if not indices:
+            return future
+        run, store = future.run, self._store_of(future.run_id)
+        wanted = dataclasses.replace(run.resources, **resources)
+        now = datetime.datetime.now(datetime.UTC)
+        run_id = new_run_id(run.name, now)
+        function, bundle, name = store.get(Keys(run.run_id).function), run.orders.bundle, run.function
+        if func is not None:
+            shipment = pack(func)
+            function, name = shipment.function, shipment.name
+            bundle = _ship_modules(store, shipment.modules) or bundle
+        again = dataclasses.replace(
+            run,
+            run_id=run_id,
+            created=now.isoformat(),
+            parent=run.run_id,
+            is_rerun=func is None,
+            resources=wanted,
+            function=name,
+            orders=dataclasses.replace(
+                run.orders,
+                count=len(indices),
+                is_selection=True,
+                bundle=bundle,
+                timeout_s=wanted.timeout_s,
+                threads=max(1, int(wanted.vcpus)),
+            ),
+        )
+        try:
+            return self._start(self._backend(run.backend), again, function, indices)
+        except BaseException:
+            self._forget(store, run_id)
+            raise
+
+    def resume(self, future: MapFuture[Any]) -> MapFuture[Any]:
+        """Run what is left of a run, under its own id."""
+        run, store = future.run, self._store_of(future.run_id)
+        if future.items.outcomes.is_complete:
+            return future
+        self._catalog.own(store, run.run_id)
+        keys = Keys(run.run_id)
+        for mark in (keys.cancels, keys.stopped, keys.settled):
+            store.delete(mark)
+        return self._run(self._backend(run.backend), run)
+
+    def clobber(self, name: str, *, results: bool) -> tuple[int, int]:
+        """Stop a Knot's jobs, and with ``results`` remove them from the ledger.
+
+        Returns
+        -------
+        stopped, removed : int
+            How many runs.
+        """
+        run_ids = self.jobs(name)
+        stopped = sum(self.find(run_id).cancel() for run_id in run_ids if not self.find(run_id).done())
+        for run_id in run_ids if results else ():
+            self._remove(run_id)
+        return stopped, len(run_ids) if results else 0
+
+    def prune(self, before: datetime.datetime) -> list[str]:
+        """Remove the runs that were made before a time, unless they run or a later one needs them."""
+        entries = self._catalog.entries()
+        old = [entry for entry in entries if datetime.datetime.fromisoformat(entry.created) < before]
+        kept = {entry.run_id for entry in entries} - {entry.run_id for entry in old}
+        needed = {needed for run_id in kept for needed in self._ancestors(run_id)}
+        removed = []
+        for entry in old:
+            store = open_store(entry.store)
+            if entry.run_id not in needed and not self._catalog.is_owned(store, entry.run_id):
+                self._remove(entry.run_id)
+                removed.append(entry.run_id)
+        return removed
+
+    def row(self, run_id: str) -> JobRow:
+        """Return a run's line for a table."""
+        future = self.find(run_id)
+        return JobRow(run_id, future.run.name, future.state, future.items.counts, len(future))
+
+    def _start(
+        self, backend: Backend, run: Run, function: bytes, indices: tuple[int, ...] = ()
+    ) -> MapFuture[Any]:
+        write_run(backend.store, run, function=function, indices=indices)
+        self._catalog.own(backend.store, run.run_id)
+        self._catalog.add(run, backend.store.uri)
+        return self._run(backend, run)
+
+    def _run(self, backend: Backend, run: Run) -> MapFuture[Any]:
+        self._active[run.run_id] = threading.Event()
+        backend.submit(run)
+        look = _OwnersLook(backend, run)
+        with self._lock:
+            future = self._follow(run, backend.store, look, on_end=self._write_end)
+        tell(self._observers, RunSubmitted(run=run, counts=future.items.counts))
+        return future
+
+    def _follow(
+        self,
+        run: Run,
+        store: Store,
+        look: Callable[[], Status],
+        *,
+        on_end: Callable[[MapFuture[Any], Status], None] = lambda future, status: None,
+    ) -> MapFuture[Any]:
+        future: MapFuture[Any] = MapFuture(run, _items_of(store, run), self)
+        self._futures[run.run_id] = future
+        is_own = run.run_id in self._active
+        following = Following(future, look, observers=self._observers if is_own else (), on_end=on_end)
+        if not is_own:
+            following.advance()  # what has ended already is there at once
+        if not following.is_over:
+            self._watcher.follow(following)
+        return future
+
+    def _write_end(self, future: MapFuture[Any], status: Status) -> None:
+        run = future.run
+        self._catalog.let_go(run.run_id)
+        ended = self._active.pop(run.run_id, None)
+        try:
+            counts = future.items.counts
+            end = {"state": status.state, "reason": status.reason, **counts._asdict()}
+            write_mark(self._store_of(run.run_id), Keys(run.run_id).settled, end)
+        finally:
+            if ended is not None:
+                ended.set()
+
+    def _look_from_outside(self, store: Store, run_id: str) -> Status:
+        keys = Keys(run_id)
+        if read_mark(store, keys.settled) is None and self._catalog.is_owned(store, run_id):
+            return Status(state=State.RUNNING)
+        end = read_mark(store, keys.settled)  # again: the owner may have ended in between
+        if end is not None:
+            return Status(state=State(end["state"]), reason=end["reason"])
+        if read_mark(store, keys.cancel(None)) is not None:
+            return Status(state=State.CANCELLED)
+        stopped = read_mark(store, keys.stopped)
+        if stopped is not None:
+            return Status(state=State.STOPPED, reason=stopped["reason"])
+        return Status(state=State.INTERRUPTED, reason="the process that ran it has ended")
+
+    def _backend(self, name: str) -> Backend:
+        with self._lock:
+            if name not in self._backends:
+                self._backends[name] = make_backend(name, self.settings, self._home_store, self._watcher.wake)
+            return self._backends[name]
+
+    def _store_of(self, run_id: str) -> Store:
+        entry = self._catalog.find(run_id)
+        return open_store(entry.store) if entry is not None else self._home_store
+
+    def _ancestors(self, run_id: str) -> Iterator[str]:
+        try:
+            run = read_run(self._store_of(run_id), run_id)
+        except UnknownRunError:
+            return
+        yield run.orders.inputs_run
+        while run.parent:
+            yield run.parent
+            run = read_run(self._store_of(run.parent), run.parent)
+
+    def _remove(self, run_id: str) -> None:
+        ended = self._active.get(run_id)
+        if ended is not None:
+            ended.wait(timeout=30)  # a worker's last pack must not bring the folder back
+        self._forget(self._store_of(run_id), run_id)
+
+    def _forget(self, store: Store, run_id: str) -> None:
+        self._catalog.let_go(run_id)
+        self._catalog.remove(run_id)
+        self._futures.pop(run_id, None)
+        self._active.pop(run_id, None)
+        store.delete(Keys(run_id).prefix)
+
+
+class _OwnersLook:
+    """Asks the place, and now and then whether another process wants to cancel."""
+
+    def __init__(self, backend: Backend, run: Run) -> None:
+        self._backend = backend
+        self._run = run
+        self._keys = Keys(run.run_id)
+        self._next = 0.0
+
+    def __call__(self) -> Status:
+        now = time.monotonic()
+        if now >= self._next:
+            self._next = now + _LOOK_FOR_CANCEL_S
+            for key in self._backend.store.list(self._keys.cancels):
+                asked = key.rpartition("/")[2]
+                self._backend.cancel(self._run, None if asked == "all" else int(asked))
+        return self._backend.poll(self._run)
+
+
+def current_client() -> Client:
+    """Return this process's client for the settings in force."""
+    settings = load_settings()
+    key = (os.getpid(), settings)
+    with _clients_lock:
+        if key not in _clients:
+            _clients[key] = Client(settings)
+        return _clients[key]
+
+
+# One pool and one watcher a process; a forked child finds its own by its process id.
+_clients: dict[tuple[int, Settings], Client] = {}
+_clients_lock = threading.Lock()
+
+
+def _items_of(store: Store, run: Run) -> Items:
+    outcomes = Outcomes(store, run.run_id, run.orders.count)
+    if not run.orders.is_selection:
+        return Items(outcomes, run.length)
+    before = _items_of(store, read_run(store, run.parent))
+    before.outcomes.refresh()
+    indices = decode_indices(store.get(Keys(run.run_id).indices))
+    return Items(outcomes, run.length, indices=indices, before=before)
+
+
+def _ship_modules(store: Store, modules: frozenset[str] | set[str]) -> str:
+    return write_bundle(store, local_files(modules))
+
+
+def _pickle_items(items: Iterable[Any], style: Style, notes: ModuleNotes) -> Iterator[bytes]:
+    pickler = Pickler(notes)
+    for index, item in enumerate(items):
+        argument = item
+        if style == "star":
+            try:
+                argument = tuple(item)
+            except TypeError:
+                raise InputError(
+                    f"with starmap=True item {index} must be a tuple of arguments, "
+                    f"not {type(item).__name__} {item!r:.80}"
+                ) from None
+        try:
+            yield pickler.dumps(argument)
+        except Exception as error:
+            what = "the arguments" if style == "call" else f"the argument of item {index}"
+            raise InputError(
+                f"{what} cannot be pickled: {type(error).__name__}: {error} ({argument!r:.80})"
+            ) from error

@@ -1,0 +1,93 @@
+"""What a person has set: environment variables first, then the configuration file."""
+
+from __future__ import annotations
+
+import os
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import platformdirs
+
+from cloudknot.errors import InputError
+
+_FALSE = frozenset({"0", "false", "no", "off"})
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """What holds for every Knot of this process.
+
+    Parameters
+    ----------
+    home : Path
+        The folder of the ledger.
+    backend : str
+        The place where nothing else is said.
+    local_workers : int, optional
+        Worker processes on this machine; None: as many as processors.
+    progress : bool, optional
+        Whether long maps show a bar; None: on a terminal and in a notebook.
+    """
+
+    home: Path
+    backend: str = "local"
+    local_workers: int | None = None
+    progress: bool | None = None
+
+
+def config_file(environ: Mapping[str, str] = os.environ) -> Path:
+    """Return the path of the configuration file: ``CLOUDKNOT_CONFIG``, or the user's own."""
+    given = environ.get("CLOUDKNOT_CONFIG")
+    return Path(given) if given else Path(platformdirs.user_config_dir("cloudknot")) / "config.toml"
+
+
+def load_settings(environ: Mapping[str, str] = os.environ) -> Settings:
+    """Return the settings that are in force.
+
+    Raises
+    ------
+    InputError
+        The configuration file is not TOML, or a setting has a value that will not do.
+    """
+    path = config_file(environ)
+    settings = _read_file(path)
+
+    def setting(name: str) -> object:
+        return environ.get(f"CLOUDKNOT_{name.upper()}", settings.get(name))
+
+    home = setting("home")
+    return Settings(
+        home=Path(str(home)).expanduser() if home else Path(platformdirs.user_data_dir("cloudknot")),
+        backend=str(setting("backend") or "local"),
+        local_workers=_whole_number("local_workers", setting("local_workers")),
+        progress=_truth(setting("progress")),
+    )
+
+
+def _read_file(path: Path) -> dict[str, object]:
+    try:
+        return tomllib.loads(path.read_text())
+    except FileNotFoundError:
+        return {}
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise InputError(f"the configuration file {path} cannot be read: {error}") from error
+
+
+def _whole_number(name: str, value: object) -> int | None:
+    if value is None or value == "":
+        return None
+    try:
+        number = int(str(value))
+    except ValueError:
+        number = 0
+    if number < 1:
+        raise InputError(f"{name} must be a whole number from 1 up, not {value!r}")
+    return number
+
+
+def _truth(value: object) -> bool | None:
+    if value is None or value == "":
+        return None
+    return str(value).lower() not in _FALSE

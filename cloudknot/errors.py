@@ -1,0 +1,85 @@
+"""The exception tree.
+
+::
+
+    KnotError
+    ├── InputError (ValueError)      what was asked cannot be started; nothing was
+    ├── UnknownRunError (KeyError)   no run of that id is known here
+    ├── RunOwnedError                a living process has the run already
+    ├── StoreError                   the ledger could not be read or written
+    └── CallError                    one item's own failure, where it is not the function's exception
+        ├── CallLostError            the process that ran the item was killed
+        ├── CallSkippedError         the map had stopped before the item ran
+        ├── CallTimeoutError (TimeoutError)
+        ├── NotPicklableError        the value or exception could not leave the worker
+        └── NotRebuiltError          the value or exception could not be rebuilt here
+
+    RemoteTraceback                  the cause of an exception that a function raised elsewhere
+"""
+
+from __future__ import annotations
+
+
+class KnotError(Exception):
+    """Root of all errors that cloudknot itself raises."""
+
+
+class InputError(KnotError, ValueError):
+    """What was asked cannot be started. Nothing was started and nothing was lost."""
+
+
+class UnknownRunError(KnotError, KeyError):
+    """No run of that id is known to this machine."""
+
+    def __str__(self) -> str:
+        # KeyError would show the message in quotes.
+        return str(self.args[0])
+
+
+class RunOwnedError(KnotError):
+    """A living process runs this run already, so a second one must not."""
+
+
+class StoreError(KnotError):
+    """The ledger could not be read or written."""
+
+
+class CallError(KnotError):
+    """One item failed, in another way than by the function's own exception."""
+
+
+class CallLostError(CallError):
+    """The process that ran the item was killed, or ended by itself, before the item was done."""
+
+
+class CallSkippedError(CallError):
+    """The map was stopped by its ``on_error`` rule before this item ran."""
+
+
+class CallTimeoutError(CallError, TimeoutError):
+    """The item ran longer than ``timeout_s`` and was killed."""
+
+
+class NotPicklableError(CallError):
+    """The item's value or exception cannot be pickled, so it could not leave the worker."""
+
+
+class NotRebuiltError(CallError):
+    """The item's value or exception arrived, but could not be rebuilt in this process."""
+
+
+class RemoteTraceback(Exception):  # noqa: N818  # it is no error, but where one came from
+    """The traceback of the process where the function ran, as the cause of its exception here.
+
+    Parameters
+    ----------
+    text : str
+        The formatted traceback.
+    """
+
+    def __init__(self, text: str) -> None:
+        super().__init__(text)
+        self.text = text
+
+    def __str__(self) -> str:
+        return f'\n"""\n{self.text.rstrip()}\n"""'

@@ -1,0 +1,161 @@
+"""A worker process, as its supervisor sees it."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+_BOOT = (
+    "import json, sys; sys.path[:] = json.loads(sys.argv[1]); "
+    "from cloudknot.runner.worker import main; main(int(sys.argv[2]), int(sys.argv[3]))"
+)
+_READ_BYTES = 1 << 20
+_PIPE_BYTES = 1 << 20
+_F_SETPIPE_SZ = 1031
+
+
+@dataclass(frozen=True, kw_only=True)
+class WorkerSpec:
+    """What a worker process is started with; equal specs can share one.
+
+    Parameters
+    ----------
+    sys_path : tuple of str
+        Where the worker looks for modules.
+    cwd : str
+        Its working directory.
+    environment : dict
+        Its whole environment.
+    code : str
+        Names the state of the person's own modules: another state needs another process.
+    """
+
+    sys_path: tuple[str, ...]
+    cwd: str
+    environment: Mapping[str, str] = field(default_factory=dict)
+    code: str = ""
+
+
+class WorkerProcess:
+    """Starts a worker in a session of its own, gives it chunks and reads its envelopes."""
+
+    def __init__(self, spec: WorkerSpec) -> None:
+        control, self._control = os.pipe()
+        self._envelopes, envelopes = os.pipe()
+        self._log = tempfile.TemporaryFile("a+b", buffering=0)  # noqa: SIM115  # lives as long as the worker
+        command = [sys.executable, "-c", _BOOT, json.dumps(spec.sys_path), str(control), str(envelopes)]
+        try:
+            self._process = subprocess.Popen(
+                command,
+                stdin=subprocess.DEVNULL,
+                stdout=self._log,
+                stderr=self._log,
+                cwd=spec.cwd,
+                env=dict(spec.environment),
+                pass_fds=(control, envelopes),
+                start_new_session=True,
+            )
+        except BaseException:
+            self._close()
+            raise
+        finally:
+            os.close(control)
+            os.close(envelopes)
+        os.set_blocking(self._envelopes, False)
+        _widen(self._envelopes)
+
+    @property
+    def pid(self) -> int:
+        """Return the process id, which is also its session's and its group's."""
+        return self._process.pid
+
+    def fileno(self) -> int:
+        """Return the descriptor that envelopes come from."""
+        return self._envelopes
+
+    def order(self, number: int, store: str, run: str, first: int, last: int) -> None:
+        """Ask for a chunk."""
+        self._say({"number": number, "store": store, "run": run, "first": first, "last": last})
+
+    def stop(self, number: int) -> None:
+        """Ask to end a chunk after its present item."""
+        self._say({"stop": number})
+
+    def read(self) -> bytes | None:
+        """Return what has come; None when nothing has, empty when nothing will."""
+        try:
+            return os.read(self._envelopes, _READ_BYTES)
+        except BlockingIOError:
+            return None
+
+    def has_ended(self) -> bool:
+        """Return whether the process is no more."""
+        return self._process.poll() is not None
+
+    def read_log(self) -> bytes:
+        """Return what the present item has written so far."""
+        handle = self._log.fileno()
+        return os.pread(handle, os.fstat(handle).st_size, 0)
+
+    def kill(self) -> int:
+        """Kill it with all that it started; return its exit code, negative for a signal."""
+        # Before wait(): the group's number stays reserved only while its leader is not reaped.
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.killpg(self._process.pid, signal.SIGKILL)
+        return self._process.wait()
+
+    def close(self) -> None:
+        """Kill it and give its files back."""
+        self.kill()
+        self._close()
+
+    def _close(self) -> None:
+        os.close(self._control)
+        os.close(self._envelopes)
+        self._log.close()
+
+    def _say(self, order: dict[str, int | str]) -> None:
+        with contextlib.suppress(BrokenPipeError):  # its end is seen where envelopes are read
+            os.write(self._control, json.dumps(order).encode() + b"\n")
+
+
+def _widen(pipe: int) -> None:
+    if sys.platform == "linux":
+        import fcntl  # noqa: PLC0415  # not everywhere
+
+        with contextlib.suppress(OSError):  # an unprivileged user may be out of pipe pages
+            fcntl.fcntl(pipe, _F_SETPIPE_SZ, _PIPE_BYTES)
+
+
+def describe_exit(code: int, *, was_out_of_memory: bool, log: bytes = b"") -> str:
+    """Say in words how a worker came to its end.
+
+    Examples
+    --------
+    >>> describe_exit(-9, was_out_of_memory=False)
+    'killed by signal 9 (SIGKILL)'
+    >>> describe_exit(3, was_out_of_memory=False)
+    'ended by itself with exit code 3'
+    """
+    if code == -signal.SIGKILL and was_out_of_memory:
+        return "killed for lack of memory (the control group counted an out-of-memory kill)"
+    if code < 0:
+        return f"killed by signal {-code} ({_signal_name(-code)})"
+    last_words = log.decode(errors="replace").strip().rpartition("\n")[2]
+    said = f"; its last words: {last_words[:300]}" if code and last_words else ""
+    return f"ended by itself with exit code {code}{said}"
+
+
+def _signal_name(number: int) -> str:
+    try:
+        name = signal.Signals(number).name
+    except ValueError:
+        return "unknown"
+    return f"{name}, a segmentation fault" if name == "SIGSEGV" else name

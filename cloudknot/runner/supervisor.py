@@ -1,0 +1,281 @@
+"""Drives one worker process through chunks: limits, deaths, and the commit of what it says.
+
+The supervisor runs none of a person's code, so it survives what kills a worker and knows which item
+did it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import math
+import select
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from cloudknot.runner.cgroups import count_oom_kills
+from cloudknot.runner.control import Control
+from cloudknot.runner.orders import Orders
+from cloudknot.runner.packs import PackWriter, Reports
+from cloudknot.runner.processes import WorkerProcess, WorkerSpec, describe_exit
+from cloudknot.runner.stores import Store
+from cloudknot.runner.wire import Envelope, Outcome
+
+# A dead worker whose children still hold its pipe is noticed by looking this often.
+_LOOK_S = 0.5
+# While items come one after the other, wait this long to read many at once.
+_GATHER_S = 0.002
+
+
+class ChunkFailedError(Exception):
+    """The chunk cannot go on, through no item's fault."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Assignment:
+    """A chunk to run.
+
+    Parameters
+    ----------
+    run_id : str
+        The run.
+    orders : Orders
+        How its items are run.
+    first, last : int
+        The positions, last exclusive.
+    spec : WorkerSpec
+        The process that they need.
+    control : Control
+        What others may ask meanwhile.
+    observe : callable
+        Told of each group of items as they end, before they are committed.
+    committed : callable
+        Called after each commit.
+    give_back : callable
+        Told of the positions (first, last) that this chunk will not run after all.
+    yield_s : float, optional
+        Seconds after which the chunk gives back what it has not begun.
+    """
+
+    run_id: str
+    orders: Orders
+    first: int
+    last: int
+    spec: WorkerSpec
+    control: Control
+    observe: Callable[[Reports], None] = lambda reports: None
+    committed: Callable[[], None] = lambda: None
+    give_back: Callable[[int, int], None] = lambda first, last: None
+    yield_s: float | None = None
+
+
+class Supervisor:
+    """Keeps one warm worker process and drives it through chunks.
+
+    Parameters
+    ----------
+    store : Store
+        Where the runs are.
+    commit_s : float
+        Seconds after which ended items are committed at the latest.
+    clock : callable
+        Seconds, monotonic.
+    """
+
+    def __init__(self, store: Store, *, commit_s: float, clock: Callable[[], float] = time.monotonic) -> None:
+        self._store = store
+        self._commit_s = commit_s
+        self._clock = clock
+        self._worker: WorkerProcess | None = None
+        self._spec: WorkerSpec | None = None
+        self._number = 0
+        self._chunk: _ChunkRun | None = None
+
+    def run_chunk(self, assignment: Assignment) -> int:
+        """Run a chunk and commit what becomes of its items.
+
+        Returns
+        -------
+        int
+            The position that was reached: less than the chunk's last where it was stopped.
+
+        Raises
+        ------
+        ChunkFailedError
+            The worker could not read or write the store.
+        OSError
+            The store could not be written here, or no worker could be started.
+        """
+        task = assignment
+        pack = PackWriter(
+            self._store,
+            task.run_id,
+            task.first,
+            commit_s=self._commit_s,
+            clock=self._clock,
+            committed=task.committed,
+        )
+        self._chunk = chunk = _ChunkRun(self, task, pack, self._clock)
+        try:
+            while chunk.position < chunk.last and not (task.control.is_cancelled or task.control.is_stopping):
+                if chunk.position in task.control.cancelled_positions:
+                    chunk.end_item(Outcome.CANCELLED)
+                else:
+                    self._number += 1
+                    chunk.drive(self._warm_worker(task.spec), self._number, self._store.uri)
+        finally:
+            pack.commit()
+        return chunk.position
+
+    def read_log(self, position: int) -> bytes:
+        """Return what an item has written so far, if it is the present one."""
+        chunk, worker = self._chunk, self._worker
+        if chunk is None or worker is None or chunk.position != position:
+            return b""
+        with contextlib.suppress(ValueError, OSError):  # the worker may just be closed by its own thread
+            return worker.read_log()
+        return b""
+
+    def close(self) -> None:
+        """End the worker."""
+        worker, self._worker = self._worker, None
+        if worker is not None:
+            worker.close()
+
+    def _warm_worker(self, spec: WorkerSpec) -> WorkerProcess:
+        if self._worker is not None and (self._spec != spec or self._worker.has_ended()):
+            self.close()
+        if self._worker is None:
+            self._worker = WorkerProcess(spec)
+            self._spec = spec
+        return self._worker
+
+
+class _ChunkRun:
+    """One chunk on its way: the item at ``position`` runs, since ``began``."""
+
+    def __init__(
+        self, supervisor: Supervisor, task: Assignment, pack: PackWriter, clock: Callable[[], float]
+    ) -> None:
+        self._supervisor = supervisor
+        self._task = task
+        self._pack = pack
+        self._clock = clock
+        self._yields_at = math.inf if task.yield_s is None else clock() + task.yield_s
+        self._began: float | None = None
+        self._lost = 0
+        self.position = task.first
+        self.last = task.last
+
+    def drive(self, worker: WorkerProcess, number: int, store_uri: str) -> None:
+        """Order what is left and follow it until the worker has ended it, or has died."""
+        control = self._task.control
+        oom_kills = count_oom_kills()
+        self._pack.drop_tail()
+        self._began = None
+        worker.order(number, store_uri, self._task.run_id, self.position, self.last)
+        poll = select.poll()
+        poll.register(worker, select.POLLIN)
+        poll.register(control, select.POLLIN)
+        while True:
+            ready = {handle for handle, _ in poll.poll(self._patience_ms())}
+            if control.fileno() in ready:
+                control.clear()
+                if control.is_cancelled:
+                    self._supervisor.close()
+                    return
+            if control.is_stopping or self._clock() >= self._yields_at:
+                self._yields_at = math.inf
+                worker.stop(number)
+            has_died = worker.has_ended()  # before the last read, so that nothing it said is missed
+            data = worker.read()
+            if data and self._take(data):
+                return
+            if not data and (data is not None or has_died):
+                self._bury(worker, oom_kills)
+                return
+            if self._ends_item_early():
+                return
+            self._pack.commit_if_due()
+
+    def end_item(self, outcome: Outcome, *, log: bytes = b"", reason: str = "") -> None:
+        """Say what became of the present item, where no worker can."""
+        envelope = Envelope(
+            outcome=outcome,
+            position=self.position,
+            tries=max(self._lost, 1),
+            seconds=self._clock() - self._began if self._began is not None else 0.0,
+            detail={"type": outcome.name, "reason": reason},
+            log=log,
+        )
+        self._pack.drop_tail()
+        self._task.observe(self._pack.feed(envelope.encode())[0])
+        self.position += 1
+        self._lost = 0
+
+    def _take(self, data: bytes) -> bool:
+        """Take in what the worker said; return whether that was the end of the chunk."""
+        items, frames = self._pack.feed(data)
+        if items.entries:
+            self.position = items.entries[-1][1] + 1
+            self._lost = 0
+            self._task.observe(items)
+        if items.entries or frames.entries:
+            self._began = self._clock()
+        for outcome, position, offset in frames.entries:
+            if outcome == Outcome.LIMIT:
+                self._task.give_back(position, self.last)
+                self.last = position
+            elif outcome == Outcome.END:
+                reason = frames.decode(offset).detail.get("reason")
+                if reason:
+                    raise ChunkFailedError(reason)
+                if self.position < self.last:  # it stopped by itself
+                    self._task.give_back(self.position, self.last)
+                    self.last = self.position
+                return True
+        if items.entries and self.position < self.last:
+            time.sleep(_GATHER_S)
+        return False
+
+    def _ends_item_early(self) -> bool:
+        if self.position >= self.last:
+            return False
+        if self.position in self._task.control.cancelled_positions:
+            outcome, reason = Outcome.CANCELLED, ""
+        elif self._seconds_left() <= 0:
+            outcome, reason = (
+                Outcome.TIMED_OUT,
+                f"it ran longer than timeout_s={self._task.orders.timeout_s:g}",
+            )
+        else:
+            return False
+        log = self._supervisor.read_log(self.position)
+        self._supervisor.close()
+        self.end_item(outcome, log=log, reason=reason)
+        return True
+
+    def _bury(self, worker: WorkerProcess, oom_kills: int) -> None:
+        code = worker.kill()
+        log = worker.read_log()
+        self._supervisor.close()
+        self._lost += 1
+        if self._lost > self._task.orders.lost_retries and self.position < self.last:
+            was_out_of_memory = count_oom_kills() > oom_kills
+            reason = describe_exit(code, was_out_of_memory=was_out_of_memory, log=log)
+            self.end_item(Outcome.LOST, log=log, reason=reason)
+
+    def _seconds_left(self) -> float:
+        timeout_s = self._task.orders.timeout_s
+        if timeout_s is None or self._began is None:
+            return math.inf
+        return self._began + timeout_s - self._clock()
+
+    def _patience_ms(self) -> float:
+        wait_s = min(
+            _LOOK_S,
+            self._pack.seconds_until_due(),
+            self._seconds_left(),
+            self._yields_at - self._clock(),
+        )
+        return max(0.0, wait_s) * 1000

@@ -1,0 +1,172 @@
+"""A run: one map or submit, as it stands in the ledger, and the rule that may stop it."""
+
+from __future__ import annotations
+
+import base64
+import datetime
+import os
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from enum import StrEnum
+from typing import Any, NamedTuple
+
+from cloudknot.runner.orders import OnError, Orders
+from cloudknot.specs import Resources
+
+# "auto" stops a map when this many first items all failed alike.
+CANARY_ITEMS = 20
+
+FORMAT = 1
+
+
+class State(StrEnum):
+    """Where a run stands."""
+
+    RUNNING = "running"
+    DONE = "done"
+    STOPPED = "stopped"
+    CANCELLED = "cancelled"
+    INTERRUPTED = "interrupted"
+
+
+class Chunk(NamedTuple):
+    """Consecutive positions of a run: first to last (exclusive)."""
+
+    first: int
+    last: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Status:
+    """Where a run stands, as its place or its ledger tells.
+
+    Parameters
+    ----------
+    state : State
+        ``RUNNING`` while more may come.
+    reason : str
+        Why it ended, unless all is done.
+    """
+
+    state: State
+    reason: str = ""
+
+    @property
+    def is_over(self) -> bool:
+        """Return whether nothing more of the run will come."""
+        return self.state is not State.RUNNING
+
+
+@dataclass(frozen=True, kw_only=True)
+class Run:
+    """One map or submit: all that is known of it before anything is started.
+
+    Parameters
+    ----------
+    run_id : str
+        Unique; starts with the Knot's name and the time.
+    name : str
+        The Knot's name.
+    backend : str
+        The place.
+    created : str
+        When, ISO 8601 in UTC.
+    is_single : bool
+        Whether it came from ``submit``.
+    length : int
+        Items that the user's future has; more than the run's own where only failed items run again.
+    orders : Orders
+        What the far side must know.
+    parent : str
+        The run whose failed items it runs again; empty for most.
+    is_rerun : bool
+        Whether it runs what another run shipped, rather than what this process holds.
+    resources : Resources
+        What one item may use.
+    sys_path, cwd
+        Where the client found its modules, and its working directory.
+    function : str
+        The function's qualified name, for people.
+    """
+
+    run_id: str
+    name: str
+    backend: str
+    created: str
+    is_single: bool
+    length: int
+    orders: Orders
+    parent: str = ""
+    is_rerun: bool = False
+    resources: Resources = field(default_factory=Resources)
+    sys_path: tuple[str, ...] = ()
+    cwd: str = ""
+    function: str = ""
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the run's record."""
+        return {"format": FORMAT, **asdict(self), "orders": self.orders.to_json()}
+
+    @classmethod
+    def from_json(cls, record: Mapping[str, Any]) -> Run:
+        """Return the run that a record holds; fields of newer versions are passed over."""
+        known = {name: record[name] for name in cls.__dataclass_fields__ if name in record}
+        known["orders"] = Orders.from_json(record["orders"])
+        known["resources"] = Resources(**record["resources"])
+        known["sys_path"] = tuple(record["sys_path"])
+        return cls(**known)
+
+
+def new_run_id(name: str, now: datetime.datetime) -> str:
+    """Return an id that no other run has: the name, the time in UTC, 40 random bits."""
+    token = base64.b32encode(os.urandom(5)).decode().lower()
+    return f"{name}-{now.astimezone(datetime.UTC):%Y%m%dt%H%M%S}-{token}"
+
+
+class FailureRule:
+    """Decides from the items that have ended whether the map goes on.
+
+    Parameters
+    ----------
+    on_error : {"auto", "continue", "stop"}
+        ``"stop"`` stops at the first failure; ``"auto"`` when the first 20 items all failed by the
+        same type at the same line; ``"continue"`` never.
+    canaries : sequence of int
+        The positions that ``"auto"`` looks at; fewer than 20 never stop a map.
+    """
+
+    def __init__(self, on_error: OnError, canaries: range | tuple[int, ...]) -> None:
+        self._on_error = on_error
+        self._waiting = set(canaries) if on_error == "auto" and len(canaries) >= CANARY_ITEMS else set()
+        self._signature: tuple[str, str] | None = None
+        self.reason = ""
+
+    @property
+    def is_open(self) -> bool:
+        """Return whether ``"auto"`` has yet to see an item that does not fail like the others."""
+        return bool(self._waiting) and not self.reason
+
+    @property
+    def is_watching(self) -> bool:
+        """Return whether it still matters how items end."""
+        return (self._on_error == "stop" or bool(self._waiting)) and not self.reason
+
+    def observe_success(self) -> None:
+        """Take note of an item that did not fail."""
+        self._waiting.clear()
+
+    def observe_failure(self, position: int, signature: tuple[str, str]) -> None:
+        """Take note of an item that failed; ``reason`` is set when the map must stop."""
+        if self._on_error == "stop":
+            self.reason = self.reason or f"item {position} failed ({signature[0]}) and on_error is 'stop'"
+        elif position in self._waiting:
+            if self._signature not in (None, signature):
+                self._waiting.clear()
+                return
+            self._signature = signature
+            self._waiting.discard(position)
+            if not self._waiting:
+                self.reason = (
+                    f"the first {CANARY_ITEMS} items all failed with {signature[0]}"
+                    f"{f' at {signature[1]}' if signature[1] else ''}; on_error='continue' goes on regardless"
+                )

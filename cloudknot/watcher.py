@@ -1,0 +1,160 @@
+"""One thread a process that follows all its runs: looks in bulk, settles futures, tells observers."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable, Iterable
+from concurrent.futures import CancelledError
+from typing import Any, Protocol
+
+from cloudknot.errors import CallLostError, CallSkippedError
+from cloudknot.events import ItemsSettled, Observer, RunSettled, tell
+from cloudknot.futures import MapFuture
+from cloudknot.runs import State, Status
+
+logger = logging.getLogger(__name__)
+
+# Between two looks at a run that tells nobody when it moves.
+_SHORTEST_S = 0.05
+_LONGEST_S = 1.0
+# Looks that take longer than this are spaced, so that they take no more than this share of the time.
+_NOTICED_S = 0.005
+_SHARE = 0.2
+
+
+class Followed(Protocol):
+    """What a watcher looks after."""
+
+    def advance(self) -> bool:
+        """Take in what is new; return whether anything was."""
+
+    @property
+    def is_over(self) -> bool:
+        """Return whether nothing more will come."""
+
+
+class Following:
+    """A run that is followed until it is over.
+
+    Parameters
+    ----------
+    future : MapFuture
+        Settled as envelopes come.
+    look : callable
+        Says where the run stands.
+    observers : iterable of callable
+        Told of what happens.
+    on_end : callable
+        Called with the run's last status before the future is done.
+    """
+
+    def __init__(
+        self,
+        future: MapFuture[Any],
+        look: Callable[[], Status],
+        *,
+        observers: Iterable[Observer] = (),
+        on_end: Callable[[MapFuture[Any], Status], None] = lambda future, status: None,
+    ) -> None:
+        self._future = future
+        self._look = look
+        self._observers = tuple(observers)
+        self._on_end = on_end
+        self.is_over = False
+
+    def advance(self) -> bool:
+        """Look first, then read the packs: what was committed before the end is not missed."""
+        status = self._look()
+        future, outcomes = self._future, self._future.items.outcomes
+        positions = outcomes.refresh()
+        if positions:
+            future.settle(future.items.of_positions(positions))
+            tell(self._observers, ItemsSettled(run=future.run, counts=future.items.counts))
+        if outcomes.is_complete:
+            status = Status(state=State.DONE)
+        if status.is_over:
+            self.is_over = True
+            self._end(status)
+        return bool(positions)
+
+    def _end(self, status: Status) -> None:
+        future = self._future
+        try:
+            self._on_end(future, status)
+        except Exception:  # the ledger may be full: the futures must be settled all the same
+            logger.exception("the end of run %s could not be written down", future.run_id)
+        future.finish(status.state, lambda index: explain(status, index))
+        tell(self._observers, RunSettled(run=future.run, counts=future.items.counts, state=status.state))
+
+
+def explain(status: Status, index: int) -> BaseException:
+    """Return why an item of a run that is over has no outcome."""
+    if status.state is State.CANCELLED:
+        return CancelledError(f"item {index} was cancelled with its map")
+    if status.state is State.STOPPED:
+        return CallSkippedError(f"item {index} was not run: {status.reason}")
+    return CallLostError(
+        f"item {index} was not finished: {status.reason}. resume() runs what is left of the map"
+    )
+
+
+class Watcher:
+    """Follows runs in one daemon thread, which ends when there is none left.
+
+    Parameters
+    ----------
+    clock : callable
+        Seconds, monotonic.
+    """
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._followed: list[Followed] = []
+        self._changed = threading.Condition()
+        self._is_woken = False
+        self._thread: threading.Thread | None = None
+
+    def follow(self, followed: Followed) -> None:
+        """Look after a run until it is over."""
+        with self._changed:
+            self._followed.append(followed)
+            self._is_woken = True
+            if self._thread is None:
+                self._thread = threading.Thread(target=self._watch, name="cloudknot-watcher", daemon=True)
+                self._thread.start()
+            self._changed.notify_all()
+
+    def wake(self) -> None:
+        """Look now: a run has moved."""
+        with self._changed:
+            self._is_woken = True
+            self._changed.notify_all()
+
+    def _watch(self) -> None:
+        wait_s = _SHORTEST_S
+        while True:
+            with self._changed:
+                self._followed = [followed for followed in self._followed if not followed.is_over]
+                if not self._followed:
+                    self._thread = None
+                    return
+                if not self._is_woken:
+                    self._changed.wait(wait_s)
+                self._is_woken = False
+                followed = list(self._followed)
+            began = self._clock()
+            has_moved = sum(_advance_safely(one) for one in followed) > 0  # each one is looked at
+            spent_s = self._clock() - began
+            wait_s = _SHORTEST_S if has_moved else min(wait_s * 1.5, _LONGEST_S)
+            if spent_s > _NOTICED_S:
+                time.sleep(min(spent_s / _SHARE, _LONGEST_S))
+
+
+def _advance_safely(followed: Followed) -> bool:
+    try:
+        return followed.advance()
+    except Exception:  # one failed look must not end the others, nor this run's next look
+        logger.exception("a look at a run failed; it is looked at again")
+        return False
