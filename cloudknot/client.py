@@ -154,7 +154,7 @@ class Client:
         self, future: MapFuture[Any], *, func: Callable[..., Any] | None, **resources: Any
     ) -> MapFuture[Any]:
         """Start a run over the items of a map that have no value."""
-        if not future.done():
+        if not (future.done() or future.items.outcomes.is_complete):
             raise InputError(f"{future.run_id} is still running: wait for it, or cancel it, first")
         indices = tuple(future.items.not_fine())
         if not indices:
@@ -264,7 +264,7 @@ class Client:
         self._futures[run.run_id] = future
         is_own = run.run_id in self._active
         following = Following(future, look, observers=self._observers if is_own else (), on_end=on_end)
-        if not is_own:
+        if not is_own or not run.orders.count:
             following.advance()  # what has ended already is there at once
         if not following.is_over:
             self._watcher.follow(following)

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import datetime
 import html
-from collections.abc import Iterable
-from typing import NamedTuple
+import sys
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, NamedTuple
 
 from cloudknot.ledger import Counts
 from cloudknot.runs import Run, State
+
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.table import Table
 
 
 class JobRow(NamedTuple):
@@ -18,6 +24,7 @@ class JobRow(NamedTuple):
     state: State
     counts: Counts
     total: int
+    created: str = ""
 
     def cells(self) -> tuple[str, ...]:
         """Return the row as text, in the order of ``COLUMNS``."""
@@ -26,6 +33,16 @@ class JobRow(NamedTuple):
 
 
 COLUMNS = ("Job ID", "Name", "Status", "Done", "Failed", "Total")
+# So wide is a console that is a pipe or a file: nothing is wrapped there, so that ids stay whole.
+_UNWRAPPED = 1_000_000
+_STYLES = {
+    "done": "green",
+    "failed": "red",
+    "running": "cyan",
+    "stopped": "yellow",
+    "cancelled": "yellow",
+    "interrupted": "yellow",
+}
 
 
 def status_of(state: State, counts: Counts) -> str:
@@ -51,20 +68,81 @@ def describe_counts(state: State, counts: Counts, total: int) -> str:
     return f"{status_of(state, counts)}: {', '.join(parts)} of {total}"
 
 
+def describe_age(moment: datetime.datetime, now: datetime.datetime) -> str:
+    """Say how long ago a moment was.
+
+    Examples
+    --------
+    >>> now = datetime.datetime(2026, 1, 3, 12, tzinfo=datetime.UTC)
+    >>> describe_age(now - datetime.timedelta(minutes=150), now)
+    '2 h ago'
+    """
+    seconds = max(0, int((now - moment).total_seconds()))
+    for unit, size in (("days", 86400), ("h", 3600), ("min", 60)):
+        if seconds >= 2 * size or (seconds >= size and unit == "min"):
+            return f"{seconds // size} {unit} ago"
+    return f"{seconds} s ago"
+
+
+def describe_time(moment: datetime.datetime) -> str:
+    """Return a moment as this place's clocks show it, to the second."""
+    return f"{moment.astimezone():%Y-%m-%d %H:%M:%S}"
+
+
+def style_of(status: str) -> str:
+    """Return the colour of a run's status."""
+    return _STYLES.get(status, "")
+
+
+def make_console() -> Console:
+    """Return the console of standard output; it wraps at a terminal's width, and nowhere else."""
+    from rich.console import Console  # noqa: PLC0415  # loaded when it is used
+
+    width = None if sys.stdout.isatty() else _UNWRAPPED
+    return Console(width=width, highlight=False, markup=False, emoji=False)
+
+
 def print_jobs(rows: Iterable[JobRow]) -> None:
     """Print a table of runs on standard output."""
-    from rich.console import Console  # noqa: PLC0415  # loaded when it is used
-    from rich.table import Table  # noqa: PLC0415
+    from rich.measure import Measurement  # noqa: PLC0415  # loaded when it is used
 
-    table = Table(box=None, pad_edge=False)
-    for column in COLUMNS:
+    rows, console = list(rows), make_console()
+    table = _jobs_table(rows, COLUMNS)
+    unbounded = console.options.update(max_width=_UNWRAPPED)
+    if Measurement.get(console, unbounded, table).maximum > console.width:
+        # Ids must stay whole, and each begins with the name.
+        table = _jobs_table(rows, [column for column in COLUMNS if column != "Name"])
+    console.print(table)
+
+
+def _jobs_table(rows: Sequence[JobRow], columns: Sequence[str]) -> Table:
+    from rich.table import Table  # noqa: PLC0415  # loaded when it is used
+    from rich.text import Text  # noqa: PLC0415
+
+    has_times = any(row.created for row in rows)
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for column in columns:
         is_number = column in ("Done", "Failed", "Total")
         table.add_column(column, justify="right" if is_number else "left", overflow="fold")
+    if has_times:
+        table.add_column("Started", overflow="fold")
     for row in rows:
-        table.add_row(*row.cells())
-    console = Console()
-    # Where nobody looks at a terminal, ids must stay whole on one line.
-    console.print(table, width=None if console.is_terminal else 160, highlight=False, markup=False)
+        cells = {name: Text(cell) for name, cell in zip(COLUMNS, row.cells(), strict=True)}
+        cells["Status"].stylize(style_of(cells["Status"].plain))
+        table.add_row(*(cells[column] for column in columns), *([_started(row)] if has_times else ()))
+    return table
+
+
+def _started(row: JobRow) -> str:
+    if not row.created:
+        return ""
+    moment = datetime.datetime.fromisoformat(row.created)
+    # Where nobody is looking, the table may be read much later.
+    return (
+        describe_age(moment, datetime.datetime.now(datetime.UTC))
+        if sys.stdout.isatty()
+        else describe_time(moment)
+    )
 
 
 def html_of_future(run: Run, state: State, counts: Counts) -> str:

@@ -148,6 +148,7 @@ class MapFuture(Future[list[R]], Sequence[CallFuture[R]], Generic[R]):
         self._control = control
         self._lock = threading.RLock()
         self._awaited: dict[int, CallFuture[R]] = {}
+        self._cancelled: dict[int, CallFuture[R]] = {}
         self._made: WeakValueDictionary[int, CallFuture[R]] = WeakValueDictionary()
         self._explain: Explain | None = None
 
@@ -390,7 +391,8 @@ class MapFuture(Future[list[R]], Sequence[CallFuture[R]], Generic[R]):
 
     def _cancel_item(self, index: int) -> None:
         with self._lock:
-            self._awaited.pop(index, None)
+            # The ledger may never hear of it, so the future itself must not be forgotten.
+            self._cancelled[index] = self._awaited.pop(index)
         position = self.items.position(index)
         if position is not None:
             self._control.cancel(self.run, position)

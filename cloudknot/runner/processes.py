@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import json
 import os
 import signal
@@ -49,7 +50,9 @@ class WorkerProcess:
     def __init__(self, spec: WorkerSpec) -> None:
         control, self._control = os.pipe()
         self._envelopes, envelopes = os.pipe()
-        self._log = tempfile.TemporaryFile("a+b", buffering=0)  # noqa: SIM115  # lives as long as the worker
+        self._log = tempfile.TemporaryFile(buffering=0)  # noqa: SIM115  # lives as long as the worker
+        # The worker empties it after each item: what is written next must begin at its start.
+        fcntl.fcntl(self._log, fcntl.F_SETFL, fcntl.fcntl(self._log, fcntl.F_GETFL) | os.O_APPEND)
         command = [sys.executable, "-c", _BOOT, json.dumps(spec.sys_path), str(control), str(envelopes)]
         try:
             self._process = subprocess.Popen(
@@ -128,8 +131,6 @@ class WorkerProcess:
 
 def _widen(pipe: int) -> None:
     if sys.platform == "linux":
-        import fcntl  # noqa: PLC0415  # not everywhere
-
         with contextlib.suppress(OSError):  # an unprivileged user may be out of pipe pages
             fcntl.fcntl(pipe, _F_SETPIPE_SZ, _PIPE_BYTES)
 

@@ -165,7 +165,7 @@ class _ChunkRun:
         self._began: float | None = None
         self._lost = 0
         self.position = task.first
-        self.last = task.last
+        self.last = self._ordered_last = task.last
 
     def drive(self, worker: WorkerProcess, number: int, store_uri: str) -> None:
         """Order what is left and follow it until the worker has ended it, or has died."""
@@ -173,7 +173,8 @@ class _ChunkRun:
         oom_kills = count_oom_kills()
         self._pack.drop_tail()
         self._began = None
-        worker.order(number, store_uri, self._task.run_id, self.position, self.last)
+        self._ordered_last = self._next_cancelled(self.last)
+        worker.order(number, store_uri, self._task.run_id, self.position, self._ordered_last)
         poll = select.poll()
         poll.register(worker, select.POLLIN)
         poll.register(control, select.POLLIN)
@@ -184,6 +185,8 @@ class _ChunkRun:
                 if control.is_cancelled:
                     self._supervisor.close()
                     return
+                if self._next_cancelled(self._ordered_last) < self._ordered_last:
+                    worker.stop(number)
             if control.is_stopping or self._clock() >= self._yields_at:
                 self._yields_at = math.inf
                 worker.stop(number)
@@ -225,12 +228,12 @@ class _ChunkRun:
         for outcome, position, offset in frames.entries:
             if outcome == Outcome.LIMIT:
                 self._task.give_back(position, self.last)
-                self.last = position
+                self.last = self._ordered_last = position
             elif outcome == Outcome.END:
                 reason = frames.decode(offset).detail.get("reason")
                 if reason:
                     raise ChunkFailedError(reason)
-                if self.position < self.last:  # it stopped by itself
+                if self.position < self._ordered_last:  # it stopped by itself
                     self._task.give_back(self.position, self.last)
                     self.last = self.position
                 return True
@@ -264,6 +267,15 @@ class _ChunkRun:
             was_out_of_memory = count_oom_kills() > oom_kills
             reason = describe_exit(code, was_out_of_memory=was_out_of_memory, log=log)
             self.end_item(Outcome.LOST, log=log, reason=reason)
+
+    def _next_cancelled(self, last: int) -> int:
+        """Return the first cancelled position behind the present item, or last."""
+        behind = (
+            position
+            for position in frozenset(self._task.control.cancelled_positions)
+            if position > self.position
+        )
+        return min((last, *behind))
 
     def _seconds_left(self) -> float:
         timeout_s = self._task.orders.timeout_s

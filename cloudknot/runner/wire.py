@@ -7,6 +7,7 @@ range and its reader touches nothing else.
 
 from __future__ import annotations
 
+import functools
 import io
 import itertools
 import json
@@ -160,6 +161,7 @@ def decode_envelope(data: bytes | bytearray | memoryview, offset: int = 0) -> En
     )
 
 
+_CACHED = type(functools.cache(len))
 # Nothing in these needs cloudpickle.
 _ATOMS = frozenset({type(None), bool, int, float, complex, str, bytes})
 
@@ -190,16 +192,19 @@ class Pickler(cloudpickle.Pickler):  # type: ignore[misc]  # cloudpickle has no 
         return self._buffer.getvalue()
 
     def reducer_override(self, obj: Any) -> Any:
-        """Reduce as cloudpickle does, but a library's shared random generator by its name.
+        """Reduce as cloudpickle does, with two exceptions.
 
-        Pickled by value, as ``from random import random`` would have it, every worker would draw
-        the same numbers.
+        A library's shared random generator goes by its name: by value, as ``from random import random``
+        would have it, every worker would draw the same numbers. A cached function that cannot be
+        imported, such as a notebook's, goes by value like the function that it caches.
         """
         if self._note is not None and isinstance(obj, type | types.FunctionType | types.ModuleType):
             self._note(obj)
         shared = _shared_generator_name(obj)
         if shared is not None:
             return _import_attribute, shared
+        if isinstance(obj, _CACHED) and not _is_importable(obj):
+            return _make_cached, (obj.__wrapped__, obj.cache_parameters())
         return super().reducer_override(obj)
 
 
@@ -215,6 +220,17 @@ def _shared_generator_name(obj: Any) -> tuple[str, str] | None:
     if mtrand is not None and obj is getattr(mtrand, "_rand", None):
         return "numpy.random.mtrand", "_rand"
     return None
+
+
+def _is_importable(obj: Any) -> bool:
+    found: Any = sys.modules.get(obj.__module__) if obj.__module__ != "__main__" else None
+    for name in obj.__qualname__.split("."):
+        found = getattr(found, name, None)
+    return found is obj
+
+
+def _make_cached(function: Callable[..., Any], parameters: dict[str, Any]) -> Callable[..., Any]:
+    return functools.lru_cache(**parameters)(function)
 
 
 def _import_attribute(module: str, name: str) -> Any:

@@ -1,0 +1,111 @@
+"""What the tests share: a client with a ledger of its own, and scripts run as a user would run them."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from cloudknot.client import Client
+from cloudknot.config import Settings
+from cloudknot.knot import Knot
+
+WORKERS = 2
+
+
+@pytest.fixture(scope="session")
+def client(tmp_path_factory: pytest.TempPathFactory) -> Client:
+    """One client with one warm pool for the whole session."""
+    home = tmp_path_factory.mktemp("home")
+    return Client(Settings(home=home, local_workers=WORKERS, progress=False))
+
+
+@pytest.fixture(params=["local"])
+def place(request: pytest.FixtureRequest) -> str:
+    """Each place that must keep the contract."""
+    return str(request.param)
+
+
+@pytest.fixture
+def make_knot(client: Client, place: str) -> Callable[..., Knot[Any]]:
+    """Make a Knot in the place under test."""
+
+    def make(func: Callable[..., Any], **options: Any) -> Knot[Any]:
+        return Knot(func, **{"backend": place, "client": client, **options})
+
+    return make
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Path:
+    """A ledger of its own for scripts."""
+    return tmp_path / "home"
+
+
+class Script:
+    """A script that runs as a user's would: another process, and nothing shared but the ledger."""
+
+    def __init__(self, folder: Path, home: Path) -> None:
+        self.folder = folder
+        self.environment = {
+            **os.environ,
+            "CLOUDKNOT_HOME": str(home),
+            "CLOUDKNOT_CONFIG": str(folder / "no-config.toml"),
+            "CLOUDKNOT_LOCAL_WORKERS": str(WORKERS),
+        }
+
+    def start(self, code: str, **environment: str) -> subprocess.Popen[str]:
+        """Start it; the caller ends it."""
+        path = self.folder / f"script_{time.monotonic_ns()}.py"
+        path.write_text(code)
+        return subprocess.Popen(
+            [sys.executable, str(path)],
+            cwd=self.folder,
+            env={**self.environment, **environment},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+
+    def run(self, code: str, **environment: str) -> str:
+        """Run it to its end and return what it printed."""
+        process = self.start(code, **environment)
+        out, err = process.communicate(timeout=60)
+        assert process.returncode == 0, f"exit code {process.returncode}\n{out}\n{err}"
+        return out
+
+
+@pytest.fixture
+def script(tmp_path: Path, home: Path) -> Script:
+    return Script(tmp_path, home)
+
+
+def wait_until(condition: Callable[[], object], timeout_s: float = 20.0) -> None:
+    """Wait for a condition of another process, and fail when it does not come."""
+    until = time.monotonic() + timeout_s
+    while not condition():
+        assert time.monotonic() < until, "it did not come about in time"
+        time.sleep(0.01)
+
+
+def is_running(pid: int) -> bool:
+    """Return whether a process lives; a zombie does not."""
+    try:
+        state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+    return state not in "ZX"
+
+
+@pytest.fixture
+def gate(tmp_path: Path) -> Iterator[Path]:
+    """A file that items wait for, so that a test decides when they end."""
+    path = tmp_path / "gate"
+    yield path
+    path.touch()

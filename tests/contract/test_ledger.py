@@ -1,0 +1,323 @@
+"""A run outlives the process that made it."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from cloudknot import CallLostError, Knot, RunOwnedError, UnknownRunError
+from cloudknot.client import Client
+from cloudknot.config import Settings
+from tests.conftest import WORKERS, Script, is_running, wait_until
+
+MakeKnot = Callable[..., Knot[Any]]
+
+# Maps 12 items of which the first four end at once, and prints the run's id.
+HALF_DONE = """
+import os, pathlib, subprocess, sys, time
+import cloudknot as ck
+
+def wait(x):
+    pathlib.Path(f"began-{x}-{os.getpid()}").touch()
+    print("item", x)
+    if x >= 4 and not pathlib.Path("gate").exists():
+        subprocess.run([sys.executable, "-c", "import os, pathlib, time\\n"
+            "pathlib.Path(f'child-{os.getpid()}').touch()\\n"
+            "while not pathlib.Path('gate').exists(): time.sleep(0.01)"])
+    return x * 10
+
+future = ck.Knot(wait, name="half").map(range(12), chunk_size=1)
+for x in range(4):
+    future[x].result()
+print(future.run_id, flush=True)
+"""
+
+
+@pytest.fixture
+def other(home: Path) -> Client:
+    """A client on the script's ledger: as another process would see it."""
+    return Client(Settings(home=home, local_workers=WORKERS, progress=False))
+
+
+def _pids(folder: Path) -> list[int]:
+    return [
+        int(path.name.rpartition("-")[2])
+        for pattern in ("began-*", "child-*")
+        for path in folder.glob(pattern)
+    ]
+
+
+def test_attach_gives_the_same_futures_in_another_process(script: Script, other: Client) -> None:
+    run_id = script.run(
+        "import cloudknot as ck\n"
+        "future = ck.Knot(lambda x: 1 // x, name='finished').map([1, 0, 2])\n"
+        "future.exception()\n"
+        "print(future.run_id)\n"
+    ).strip()
+    future = other.find(run_id)
+    assert future.done()
+    assert future.result(return_exceptions=True)[::2] == [1, 0]
+    with pytest.raises(ZeroDivisionError):
+        future[1].result()
+
+
+def test_attach_gives_a_submits_own_future(script: Script, home: Path) -> None:
+    out = script.run(
+        "import cloudknot as ck\n"
+        "future = ck.Knot(pow, name='single').submit(2, exp=5)\n"
+        "future.result()\n"
+        "again = ck.attach(future.run_id)\n"
+        "print(again.result(), type(again).__name__, again.run_id == future.run_id)\n"
+    )
+    assert out.split() == ["32", "CallFuture", "True"]
+
+
+def test_an_unknown_run_says_so(other: Client) -> None:
+    with pytest.raises(UnknownRunError, match="no run 'nothing'"):
+        other.attach("nothing")
+
+
+class TestAfterKill:
+    """The client was killed by force."""
+
+    @pytest.fixture
+    def killed(self, script: Script) -> str:
+        process = script.start(HALF_DONE + "\ntime.sleep(600)\n")
+        assert process.stdout is not None
+        run_id = process.stdout.readline().strip()
+        wait_until(lambda: len(list(script.folder.glob("child-*"))) >= WORKERS)
+        process.kill()
+        process.communicate()
+        return run_id
+
+    def test_workers_and_what_they_started_end_within_seconds(self, script: Script, killed: str) -> None:
+        wait_until(lambda: not any(map(is_running, _pids(script.folder))), timeout_s=5)
+
+    def test_attach_gives_what_had_ended_and_never_hangs(self, killed: str, other: Client) -> None:
+        future = other.find(killed)
+        assert [future[x].result(timeout=0) for x in range(4)] == [0, 10, 20, 30]
+        assert future[0].logs() == "item 0\n"
+        with pytest.raises(CallLostError, match=r"the process that ran it has ended.*resume\(\)"):
+            future.result(timeout=5)
+        assert "interrupted: 4 done of 12" in repr(future)
+
+    def test_resume_runs_what_had_not_finished_and_only_that(
+        self, script: Script, killed: str, other: Client
+    ) -> None:
+        (script.folder / "gate").touch()
+        wait_until(lambda: not any(map(is_running, _pids(script.folder))), timeout_s=5)
+        began = {path.name.split("-")[1] for path in script.folder.glob("began-*")}
+        assert began >= {"0", "1", "2", "3"}
+        for path in script.folder.glob("began-*"):
+            path.unlink()
+        resumed = other.find(killed).resume()
+        assert resumed.run_id == killed
+        assert resumed.result(timeout=30) == [x * 10 for x in range(12)]
+        assert {path.name.split("-")[1] for path in script.folder.glob("began-*")} == set(
+            map(str, range(4, 12))
+        )
+        assert resumed.resume() is resumed
+
+    def test_two_cannot_resume_at_once(self, script: Script, killed: str, other: Client, home: Path) -> None:
+        future = other.find(killed)
+        future.resume()
+        third = Client(Settings(home=home, local_workers=WORKERS, progress=False))
+        attached = third.find(killed)
+        assert not attached.done()
+        with pytest.raises(RunOwnedError, match=f"run {killed} is being run by process {os.getpid()}"):
+            attached.resume()
+        (script.folder / "gate").touch()
+        assert attached.result(timeout=30) == [x * 10 for x in range(12)]
+
+    def test_it_resumes_the_code_as_it_was(self, script: Script, other: Client) -> None:
+        (script.folder / "helpers.py").write_text("def answer(): return 'as it was'\n")
+        process = script.start(
+            "import pathlib, time\nimport cloudknot as ck\nimport helpers\n"
+            "def wait(x):\n"
+            "    while x and not pathlib.Path('gate').exists(): time.sleep(0.01)\n"
+            "    return helpers.answer()\n"
+            "future = ck.Knot(wait).map([0, 1], chunk_size=1)\n"
+            "future[0].result()\n"
+            "print(future.run_id, flush=True)\n"
+            "time.sleep(600)\n"
+        )
+        assert process.stdout is not None
+        run_id = process.stdout.readline().strip()
+        process.kill()
+        process.communicate()
+        (script.folder / "helpers.py").write_text("def answer(): return 'edited since'\n")
+        (script.folder / "gate").touch()
+        assert other.find(run_id).resume().result(timeout=30) == ["as it was"] * 2
+
+
+def test_attach_to_a_living_run_follows_it(script: Script, other: Client) -> None:
+    process = script.start(HALF_DONE + "\nprint(future.result()[-1])\n")
+    assert process.stdout is not None
+    run_id = process.stdout.readline().strip()
+    future = other.find(run_id)
+    assert future[3].result(timeout=10) == 30
+    assert not future.done()
+    with pytest.raises(RunOwnedError, match=f"process {process.pid}"):
+        future.resume()
+    (script.folder / "gate").touch()
+    assert future.result(timeout=30) == [x * 10 for x in range(12)]
+    assert process.communicate(timeout=20)[0].strip() == "110"
+
+
+def test_a_followers_future_fails_when_the_owner_is_killed(script: Script, other: Client) -> None:
+    process = script.start(HALF_DONE + "\ntime.sleep(600)\n")
+    assert process.stdout is not None
+    future = other.find(process.stdout.readline().strip())
+    assert not future.done()
+    process.kill()
+    process.communicate()
+    assert isinstance(future.exception(timeout=10), CallLostError)
+
+
+def test_a_map_can_be_cancelled_from_another_process(script: Script, other: Client) -> None:
+    process = script.start(HALF_DONE + "\nprint(repr(future.exception() if not future.cancelled() else 0))\n")
+    assert process.stdout is not None
+    run_id = process.stdout.readline().strip()
+    wait_until(lambda: len(list(script.folder.glob("child-*"))) >= WORKERS)
+    assert other.find(run_id).cancel()
+    wait_until(lambda: not any(map(is_running, _pids(script.folder))), timeout_s=5)
+    out, err = process.communicate(timeout=20)
+    assert "CancelledError" in out + err
+
+
+def test_the_end_of_the_interpreter_does_not_wait_for_jobs(script: Script, other: Client) -> None:
+    began = time.monotonic()
+    run_id = script.run(HALF_DONE).strip()
+    assert time.monotonic() - began < 10
+    wait_until(lambda: not any(map(is_running, _pids(script.folder))), timeout_s=5)
+    future = other.find(run_id)
+    assert "interrupted" in repr(future)
+    (script.folder / "gate").touch()
+    assert future.resume().result(timeout=30)[-1] == 110
+
+
+def test_ctrl_c_in_result_leaves_the_run_going(script: Script) -> None:
+    process = script.start(
+        HALF_DONE
+        + """
+try:
+    future.result()
+except KeyboardInterrupt:
+    print("interrupted", flush=True)
+print(future.result()[-1], len(future.failed))
+"""
+    )
+    assert process.stdout is not None
+    process.stdout.readline()
+    wait_until(lambda: len(list(script.folder.glob("child-*"))) >= WORKERS)
+    # A terminal sends it to the whole foreground group; workers are in sessions of their own.
+    assert all(os.getsid(pid) != os.getsid(process.pid) for pid in _pids(script.folder) if is_running(pid))
+    process.send_signal(signal.SIGINT)
+    assert process.stdout.readline().strip() == "interrupted"
+    (script.folder / "gate").touch()
+    assert process.communicate(timeout=20)[0].strip() == "110 0"
+
+
+def test_jobs_are_those_of_earlier_processes_too(script: Script, other: Client) -> None:
+    code = "import cloudknot as ck\nck.Knot(abs, name='pi').map([{}]).result()\nck.Knot(abs, name='pi-b').map([1])"
+    script.run(code.format(-1))
+    script.run(code.format(-2))
+    knot = Knot(abs, name="pi", client=other)
+    mine = knot.map([-3])
+    assert mine.result() == [3]
+    assert [job.result() for job in knot.jobs] == [[1], [2], [3]]
+    assert knot.jobs[-1] is mine
+    assert len(knot.jobs) == 3
+
+
+def test_view_jobs_shows_a_table(make_knot: MakeKnot, capsys: pytest.CaptureFixture[str]) -> None:
+    knot = make_knot(lambda x: 1 // x, name="shown")
+    knot.map([1, 0, 2]).exception()
+    knot.view_jobs()
+    head, row = capsys.readouterr().out.strip().split("\n")
+    assert head.split() == ["Job", "ID", "Name", "Status", "Done", "Failed", "Total"]
+    assert row.split()[1:] == ["shown", "failed", "2", "1", "3"]
+
+
+class TestClobber:
+    """Clobber stops a Knot's jobs and leaves all others."""
+
+    def test_it_stops_jobs_and_keeps_results(self, make_knot: MakeKnot, gate: Path) -> None:
+        def wait(x: int) -> int:
+            while x and not gate.exists():
+                time.sleep(0.01)
+            return x
+
+        mine, others = make_knot(wait, name="mine"), make_knot(wait, name="others")
+        kept = others.map([1])
+        future = mine.map([0, 1], chunk_size=1)
+        assert future[0].result(timeout=20) == 0
+        assert mine.clobber() == (1, 0)
+        assert future.cancelled()
+        assert mine.jobs[0].result(return_exceptions=True)[0] == 0
+        gate.touch()
+        assert kept.result(timeout=20) == [1]
+
+    def test_it_removes_results_when_asked(self, make_knot: MakeKnot, client: Client) -> None:
+        knot = make_knot(abs, name="removed")
+        run_id = knot.map([1]).run_id
+        knot.map([2]).result()
+        assert knot.clobber(results=True).removed == 2
+        assert len(knot.jobs) == 0
+        assert not (client.settings.home / "runs" / run_id).exists()
+        with pytest.raises(UnknownRunError):
+            client.attach(run_id)
+
+    def test_removing_a_running_job_leaves_nothing(self, make_knot: MakeKnot, client: Client) -> None:
+        knot = make_knot(time.sleep, name="running")
+        run_id = knot.map([0, 30, 30, 30], chunk_size=1).run_id
+        assert knot.clobber(results=True) == (1, 1)
+        assert make_knot(abs).map([-1] * 20).result() == [1] * 20
+        assert not (client.settings.home / "runs" / run_id).exists()
+
+
+def test_many_processes_at_once_lose_nothing(script: Script, other: Client) -> None:
+    code = (
+        "import cloudknot as ck\n"
+        "for n in range(5):\n"
+        "    assert ck.Knot(lambda x: x + n, name='many').map(range(3)).result() == [n, n + 1, n + 2]\n"
+    )
+    processes = [script.start(code) for _ in range(12)]
+    for process in processes:
+        _, err = process.communicate(timeout=100)
+        assert process.returncode == 0, err
+    jobs = Knot(abs, name="many", client=other).jobs
+    assert len(jobs) == 60
+    assert all(job.done() and len(job.result()) == 3 for job in jobs)
+
+
+def test_a_forked_child_can_map_too(script: Script) -> None:
+    out = script.run(
+        """
+import os
+import cloudknot as ck
+knot = ck.Knot(abs)
+print(knot.map([-1]).result(), flush=True)
+if os.fork() == 0:
+    print(ck.Knot(abs).map([-2]).result(), flush=True)
+    os._exit(0)
+os.wait()
+print(knot.map([-3]).result(), flush=True)
+"""
+    )
+    assert out.split() == ["[1]", "[2]", "[3]"]
+
+
+def test_the_record_of_a_run_is_plain_json(make_knot: MakeKnot, client: Client) -> None:
+    run_id = make_knot(abs, name="plain", env_vars={"A": "1"}).map([1]).run_id
+    record = json.loads((client.settings.home / "runs" / run_id / "run.json").read_text())
+    assert record["name"] == "plain"
+    assert record["orders"]["count"] == 1
+    assert (client.settings.home.stat().st_mode & 0o077) == 0
