@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from cloudknot._version import __version__
 
 if TYPE_CHECKING:
+    from cloudknot.calls import CallFuture as CallFuture
     from cloudknot.errors import CallError as CallError
     from cloudknot.errors import CallLostError as CallLostError
     from cloudknot.errors import CallSkippedError as CallSkippedError
@@ -20,7 +21,6 @@ if TYPE_CHECKING:
     from cloudknot.errors import RunOwnedError as RunOwnedError
     from cloudknot.errors import StoreError as StoreError
     from cloudknot.errors import UnknownRunError as UnknownRunError
-    from cloudknot.futures import CallFuture as CallFuture
     from cloudknot.futures import MapFuture as MapFuture
     from cloudknot.knot import Knot as Knot
     from cloudknot.knot import attach as attach
@@ -43,7 +43,7 @@ _ERRORS = (
 # Each public name and its module, which is loaded when the name is first used.
 _HOMES = {
     **dict.fromkeys(_ERRORS, "errors"),
-    "CallFuture": "futures",
+    "CallFuture": "calls",
     "Knot": "knot",
     "MapFuture": "futures",
     "Retry": "specs",

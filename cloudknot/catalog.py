@@ -18,8 +18,8 @@ from typing import NamedTuple, TextIO
 
 from cloudknot.errors import RunOwnedError
 from cloudknot.ledger import read_mark
+from cloudknot.runner.keys import Keys
 from cloudknot.runner.stores import Store
-from cloudknot.runner.wire import Keys
 from cloudknot.runs import Run
 
 

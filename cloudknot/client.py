@@ -5,51 +5,33 @@ from __future__ import annotations
 import dataclasses
 import datetime
 import os
-import sys
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, field
 from typing import Any
 from weakref import WeakValueDictionary
 
 from cloudknot.backends import Backend, make_backend
+from cloudknot.calls import CallFuture
 from cloudknot.catalog import Catalog
 from cloudknot.config import Settings, load_settings
 from cloudknot.display import JobRow
 from cloudknot.errors import InputError, UnknownRunError
 from cloudknot.events import Observer, RunSubmitted, tell
-from cloudknot.futures import CallFuture, MapFuture
+from cloudknot.futures import MapFuture
 from cloudknot.items import Items
-from cloudknot.ledger import Outcomes, read_mark, read_run, write_inputs, write_mark, write_run
+from cloudknot.ledger import Outcomes, read_mark, read_run, write_mark, write_run
 from cloudknot.progress import make_progress_bar
-from cloudknot.runner.bundles import write_bundle
-from cloudknot.runner.orders import OnError, Orders, Style
+from cloudknot.runner.keys import Keys
+from cloudknot.runner.shards import decode_indices
 from cloudknot.runner.stores import FileStore, Store, open_store
-from cloudknot.runner.wire import Keys, Pickler, decode_indices
-from cloudknot.runs import Run, State, Status, new_run_id
-from cloudknot.shipping import ModuleNotes, local_files, pack
-from cloudknot.specs import Image, Resources, Retry
+from cloudknot.runs import Run, State, Status
+from cloudknot.specs import Image
+from cloudknot.submission import Request, Submission, stage, stage_again
 from cloudknot.watcher import Following, Watcher
 
 # How often the process that runs a run looks whether another one asks to cancel it.
 _LOOK_FOR_CANCEL_S = 1.0
-
-
-@dataclass(frozen=True, kw_only=True)
-class Request:
-    """What a map or submit asks for, checked."""
-
-    func: Callable[..., Any]
-    name: str
-    backend: str
-    style: Style = "one"
-    is_single: bool = False
-    resources: Resources = field(default_factory=Resources)
-    retry: Retry = field(default_factory=Retry)
-    env_vars: dict[str, str] = field(default_factory=dict)
-    on_error: OnError = "auto"
-    chunk_size: int | None = None
 
 
 class Client:
@@ -59,14 +41,16 @@ class Client:
     ----------
     settings : Settings
         What the person has set.
+    observers : iterable of callable
+        Told of what happens to runs, beside the progress bar.
     """
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, *, observers: Iterable[Observer] = ()) -> None:
         self.settings = settings
         self._home_store = FileStore(settings.home)
         self._catalog = Catalog(settings.home)
         self._watcher = Watcher()
-        self._observers: tuple[Observer, ...] = (make_progress_bar(settings.progress),)
+        self._observers: tuple[Observer, ...] = (make_progress_bar(settings.progress), *observers)
         self._backends: dict[str, Backend] = {}
         self._active: dict[str, threading.Event] = {}
         self._futures: WeakValueDictionary[str, MapFuture[Any]] = WeakValueDictionary()
@@ -82,42 +66,7 @@ class Client:
         """
         backend = self._backend(request.backend)
         backend.prepare(Image())
-        shipment = pack(request.func)
-        now = datetime.datetime.now(datetime.UTC)
-        run_id = new_run_id(request.name, now)
-        notes = ModuleNotes()
-        try:
-            shards = write_inputs(backend.store, run_id, _pickle_items(items, request.style, notes))
-            run = Run(
-                run_id=run_id,
-                name=request.name,
-                backend=request.backend,
-                created=now.isoformat(),
-                is_single=request.is_single,
-                length=shards[-1],
-                orders=Orders(
-                    count=shards[-1],
-                    style=request.style,
-                    inputs_run=run_id,
-                    shards=shards,
-                    chunk_size=request.chunk_size,
-                    on_error=request.on_error,
-                    raised_retries=request.retry.raised,
-                    lost_retries=request.retry.lost,
-                    timeout_s=request.resources.timeout_s,
-                    bundle=_ship_modules(backend.store, shipment.modules | notes.modules),
-                    env_vars=request.env_vars,
-                    threads=max(1, int(request.resources.vcpus)),
-                ),
-                resources=request.resources,
-                sys_path=tuple(entry or os.getcwd() for entry in sys.path),  # noqa: PTH109  # as Python resolves it
-                cwd=os.getcwd(),  # noqa: PTH109
-                function=shipment.name,
-            )
-            return self._start(backend, run, shipment.function)
-        except BaseException:
-            self._forget(backend.store, run_id)
-            raise
+        return self._start(backend, stage(request, items, backend.store, _now()))
 
     def attach(self, run_id: str) -> MapFuture[Any] | CallFuture[Any]:
         """Return the futures of a run that this machine knows."""
@@ -128,8 +77,8 @@ class Client:
         """Return the map future of a run; see `attach`."""
         with self._lock:
             future = self._futures.get(run_id)
-            if future is not None:
-                return future
+            if future is not None and (future.state in (State.RUNNING, State.DONE)):
+                return future  # otherwise another process may have resumed it
             store = self._store_of(run_id)
             run = read_run(store, run_id)
             return self._follow(run, store, lambda: self._look_from_outside(store, run_id))
@@ -159,37 +108,14 @@ class Client:
         indices = tuple(future.items.not_fine())
         if not indices:
             return future
-        run, store = future.run, self._store_of(future.run_id)
-        wanted = dataclasses.replace(run.resources, **resources)
-        now = datetime.datetime.now(datetime.UTC)
-        run_id = new_run_id(run.name, now)
-        function, bundle, name = store.get(Keys(run.run_id).function), run.orders.bundle, run.function
-        if func is not None:
-            shipment = pack(func)
-            function, name = shipment.function, shipment.name
-            bundle = _ship_modules(store, shipment.modules) or bundle
-        again = dataclasses.replace(
-            run,
-            run_id=run_id,
-            created=now.isoformat(),
-            parent=run.run_id,
-            is_rerun=func is None,
-            resources=wanted,
-            function=name,
-            orders=dataclasses.replace(
-                run.orders,
-                count=len(indices),
-                is_selection=True,
-                bundle=bundle,
-                timeout_s=wanted.timeout_s,
-                threads=max(1, int(wanted.vcpus)),
-            ),
-        )
+        run, backend = future.run, self._backend(future.run.backend)
         try:
-            return self._start(self._backend(run.backend), again, function, indices)
-        except BaseException:
-            self._forget(store, run_id)
-            raise
+            wanted = dataclasses.replace(run.resources, **resources)
+        except TypeError:
+            known = ", ".join(field.name for field in dataclasses.fields(run.resources))
+            raise InputError(f"retry_failed can change {known}, not {', '.join(resources)}") from None
+        again = stage_again(run, indices, backend.store, _now(), func=func, resources=wanted)
+        return self._start(backend, again)
 
     def resume(self, future: MapFuture[Any]) -> MapFuture[Any]:
         """Run what is left of a run, under its own id."""
@@ -235,13 +161,16 @@ class Client:
         future = self.find(run_id)
         return JobRow(run_id, future.run.name, future.state, future.items.counts, len(future))
 
-    def _start(
-        self, backend: Backend, run: Run, function: bytes, indices: tuple[int, ...] = ()
-    ) -> MapFuture[Any]:
-        write_run(backend.store, run, function=function, indices=indices)
-        self._catalog.own(backend.store, run.run_id)
-        self._catalog.add(run, backend.store.uri)
-        return self._run(backend, run)
+    def _start(self, backend: Backend, submission: Submission) -> MapFuture[Any]:
+        run, function, indices = submission
+        try:
+            write_run(backend.store, run, function=function, indices=indices)
+            self._catalog.own(backend.store, run.run_id)
+            self._catalog.add(run, backend.store.uri)
+            return self._run(backend, run)
+        except BaseException:
+            self._forget(backend.store, run.run_id)
+            raise
 
     def _run(self, backend: Backend, run: Run) -> MapFuture[Any]:
         self._active[run.run_id] = threading.Event()
@@ -374,26 +303,5 @@ def _items_of(store: Store, run: Run) -> Items:
     return Items(outcomes, run.length, indices=indices, before=before)
 
 
-def _ship_modules(store: Store, modules: frozenset[str] | set[str]) -> str:
-    return write_bundle(store, local_files(modules))
-
-
-def _pickle_items(items: Iterable[Any], style: Style, notes: ModuleNotes) -> Iterator[bytes]:
-    pickler = Pickler(notes)
-    for index, item in enumerate(items):
-        argument = item
-        if style == "star":
-            try:
-                argument = tuple(item)
-            except TypeError:
-                raise InputError(
-                    f"with starmap=True item {index} must be a tuple of arguments, "
-                    f"not {type(item).__name__} {item!r:.80}"
-                ) from None
-        try:
-            yield pickler.dumps(argument)
-        except Exception as error:
-            what = "the arguments" if style == "call" else f"the argument of item {index}"
-            raise InputError(
-                f"{what} cannot be pickled: {type(error).__name__}: {error} ({argument!r:.80})"
-            ) from error
+def _now() -> datetime.datetime:
+    return datetime.datetime.now(datetime.UTC)

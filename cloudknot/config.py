@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 
 import platformdirs
@@ -68,11 +68,18 @@ def load_settings(environ: Mapping[str, str] = os.environ) -> Settings:
 
 def _read_file(path: Path) -> dict[str, object]:
     try:
-        return tomllib.loads(path.read_text())
+        settings = tomllib.loads(path.read_text())
     except FileNotFoundError:
         return {}
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise InputError(f"the configuration file {path} cannot be read: {error}") from error
+    known = [field.name for field in fields(Settings)]
+    for name in settings:
+        if name not in known:
+            raise InputError(
+                f"the configuration file {path} has no setting {name!r}: choose from {', '.join(known)}"
+            )
+    return settings
 
 
 def _whole_number(name: str, value: object) -> int | None:

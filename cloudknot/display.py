@@ -123,9 +123,11 @@ def _jobs_table(rows: Sequence[JobRow], columns: Sequence[str]) -> Table:
     table = Table(box=None, pad_edge=False, header_style="bold")
     for column in columns:
         is_number = column in ("Done", "Failed", "Total")
-        table.add_column(column, justify="right" if is_number else "left", overflow="fold")
+        # Where the terminal is narrower than the table, ids are folded before anything else is.
+        is_id = column == "Job ID"
+        table.add_column(column, justify="right" if is_number else "left", overflow="fold", no_wrap=not is_id)
     if has_times:
-        table.add_column("Started", overflow="fold")
+        table.add_column("Started", no_wrap=True)
     for row in rows:
         cells = {name: Text(cell) for name, cell in zip(COLUMNS, row.cells(), strict=True)}
         cells["Status"].stylize(style_of(cells["Status"].plain))

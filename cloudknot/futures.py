@@ -5,16 +5,16 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import CancelledError, Future, InvalidStateError
-from typing import Any, Generic, Literal, Protocol, TypeVar, cast, overload
+from typing import Any, Generic, Literal, Protocol, cast, overload
 from weakref import WeakValueDictionary
 
+from cloudknot.calls import CallFuture, R, settle_call
 from cloudknot.display import describe_counts, html_of_future
 from cloudknot.items import Items
 from cloudknot.opening import Answer, open_envelope
-from cloudknot.runner.wire import Outcome, loads
+from cloudknot.runner.envelopes import Outcome
+from cloudknot.runner.pickles import loads
 from cloudknot.runs import Run, State
-
-R = TypeVar("R")
 
 # Explains why an item has no outcome: a CallError or a CancelledError.
 Explain = Callable[[int], BaseException]
@@ -36,54 +36,6 @@ class RunControl(Protocol):
 
     def resume(self, future: MapFuture[Any]) -> MapFuture[Any]:
         """Run what has not finished."""
-
-
-class CallFuture(Future[R]):
-    """The future of one item.
-
-    Attributes
-    ----------
-    index : int
-        The item's place in the map.
-    run_id : str
-        The run that it belongs to.
-    """
-
-    def __init__(self, parent: MapFuture[R], index: int) -> None:
-        super().__init__()
-        self._parent = parent
-        self.index = index
-        self.run_id = parent.run_id
-
-    def cancel(self) -> bool:
-        """Stop the item, also while it runs; the map's other items go on.
-
-        Returns
-        -------
-        bool
-            False when it had ended before.
-        """
-        if self.cancelled():
-            return True
-        if not super().cancel():
-            return False
-        self.set_running_or_notify_cancel()
-        self._parent._cancel_item(self.index)
-        return True
-
-    def logs(self) -> str:
-        """Return what the item wrote to standard output and standard error so far."""
-        return self._parent._read_log(self.index)
-
-    def resume(self) -> CallFuture[R]:
-        """Run the call again if it was interrupted; see `MapFuture.resume`."""
-        return self._parent.resume()[self.index]
-
-    def __repr__(self) -> str:
-        state = "cancelled" if self.cancelled() else "done" if self.done() else "running"
-        if self.done() and not self.cancelled() and (error := self.exception()) is not None:
-            state = f"failed: {type(error).__name__}"
-        return f"<CallFuture {self.run_id}[{self.index}] {state}>"
 
 
 class Failed(Sequence[CallFuture[R]]):
@@ -252,7 +204,7 @@ class MapFuture(Future[list[R]], Sequence[CallFuture[R]], Generic[R]):
         self._control.cancel(self.run, None)
         self.set_running_or_notify_cancel()
         for item in awaited:
-            _settle(item, Answer(exception=CancelledError()))
+            settle_call(item, Answer(exception=CancelledError()))
         return True
 
     def running(self) -> bool:
@@ -304,7 +256,7 @@ class MapFuture(Future[list[R]], Sequence[CallFuture[R]], Generic[R]):
             ended = [(index, self._awaited.pop(index, None)) for index in indices]
         for index, item in ended:
             if item is not None:
-                _settle(item, self._open(index))
+                settle_call(item, self._open(index))
 
     def finish(self, state: State, explain: Explain) -> None:
         """Settle what is left: nothing more will come. For the watcher."""
@@ -313,7 +265,7 @@ class MapFuture(Future[list[R]], Sequence[CallFuture[R]], Generic[R]):
                 self.state, self._explain = state, explain
             awaited, self._awaited = self._awaited, {}
         for index, item in awaited.items():
-            _settle(item, self._answer(index))
+            settle_call(item, self._answer(index))
         if self.cancelled():
             return
         if state is State.CANCELLED:
@@ -344,7 +296,7 @@ class MapFuture(Future[list[R]], Sequence[CallFuture[R]], Generic[R]):
             if not has_ended:
                 self._awaited[index] = item
         if has_ended:
-            _settle(item, self._answer(index))
+            settle_call(item, self._answer(index))
         return item
 
     def _answer(self, index: int) -> Answer:
@@ -389,7 +341,8 @@ class MapFuture(Future[list[R]], Sequence[CallFuture[R]], Generic[R]):
         )
         return error
 
-    def _cancel_item(self, index: int) -> None:
+    def cancel_item(self, index: int) -> None:
+        """Stop one item. For its own future."""
         with self._lock:
             # The ledger may never hear of it, so the future itself must not be forgotten.
             self._cancelled[index] = self._awaited.pop(index)
@@ -397,27 +350,14 @@ class MapFuture(Future[list[R]], Sequence[CallFuture[R]], Generic[R]):
         if position is not None:
             self._control.cancel(self.run, position)
 
-    def _read_log(self, index: int) -> str:
+    def read_log(self, index: int) -> str:
+        """Return what an item has written. For its own future."""
         if self.items.outcome(index) is not None:
             log = self.items.envelope(index).log
         else:
             position = self.items.position(index)
             log = b"" if position is None else self._control.read_log(self.run, position)
         return log.decode(errors="replace")
-
-
-def _settle(item: CallFuture[Any], answer: Answer) -> None:
-    """Settle an item's future, unless it was cancelled meanwhile."""
-    try:
-        if isinstance(answer.exception, CancelledError):
-            if Future.cancel(item):
-                item.set_running_or_notify_cancel()
-        elif answer.exception is not None:
-            item.set_exception(answer.exception)
-        else:
-            item.set_result(answer.value)
-    except InvalidStateError:
-        return
 
 
 def _cancelled(index: int) -> BaseException:

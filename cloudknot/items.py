@@ -6,7 +6,7 @@ from bisect import bisect_left
 from collections.abc import Callable, Iterable, Iterator
 
 from cloudknot.ledger import Counts, Outcomes
-from cloudknot.runner.wire import Envelope, Outcome
+from cloudknot.runner.envelopes import Envelope, Outcome
 
 
 class Items:

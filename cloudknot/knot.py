@@ -6,13 +6,15 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Generic, Literal, NamedTuple, TypeVar, overload
 
 from cloudknot.backends import check_backend
-from cloudknot.client import Client, Request, current_client
+from cloudknot.calls import CallFuture
+from cloudknot.client import Client, current_client
 from cloudknot.display import html_of_knot, print_jobs
 from cloudknot.errors import InputError
-from cloudknot.futures import CallFuture, MapFuture
+from cloudknot.futures import MapFuture
 from cloudknot.runner.orders import OnError
 from cloudknot.shipping import knot_name_of, name_of
 from cloudknot.specs import Resources, Retry, check_chunk_size, check_env_vars, check_name, check_on_error
+from cloudknot.submission import Request
 
 R = TypeVar("R")
 

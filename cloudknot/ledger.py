@@ -10,18 +10,17 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, NamedTuple
 
 from cloudknot.errors import StoreError, UnknownRunError
-from cloudknot.runner.stores import Store
-from cloudknot.runner.wire import (
+from cloudknot.runner.envelopes import (
     SUCCESSES,
     Envelope,
-    Keys,
     Outcome,
     decode_envelope,
-    encode_indices,
-    encode_shard,
     payload_of,
     split_envelopes,
 )
+from cloudknot.runner.keys import Keys
+from cloudknot.runner.shards import encode_indices, encode_shard
+from cloudknot.runner.stores import Store
 from cloudknot.runs import Run
 
 SHARD_BYTES = 4 << 20

@@ -14,7 +14,8 @@ from cloudknot.errors import (
     NotRebuiltError,
     RemoteTraceback,
 )
-from cloudknot.runner.wire import SUCCESSES, Envelope, Outcome, loads
+from cloudknot.runner.envelopes import SUCCESSES, Envelope, Outcome
+from cloudknot.runner.pickles import loads
 
 
 class Answer(NamedTuple):

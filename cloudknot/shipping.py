@@ -25,7 +25,7 @@ from pathlib import Path
 from typing import Any
 
 from cloudknot.errors import InputError
-from cloudknot.runner.wire import Pickler
+from cloudknot.runner.pickles import Pickler
 
 # Other files of a package, such as small tables beside the code, travel up to this size each.
 _DATA_FILE_BYTES = 1 << 20

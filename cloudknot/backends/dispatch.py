@@ -102,12 +102,12 @@ class Dispatch:
         return max(1, min(int(TARGET_S / self._item_s), max(fair_share, int(SHORTEST_S / self._item_s))))
 
 
-def missing_chunks(count: int, unsettled: Iterable[int], chunk_size: int | None) -> list[Chunk]:
+def missing_chunks(unsettled: Iterable[int], chunk_size: int | None) -> list[Chunk]:
     """Return the consecutive positions that have no outcome, cut where planned chunks begin.
 
     Examples
     --------
-    >>> missing_chunks(10, [0, 1, 2, 7, 8], None)
+    >>> missing_chunks([0, 1, 2, 7, 8], None)
     [Chunk(first=0, last=3), Chunk(first=7, last=9)]
     """
     chunks: list[Chunk] = []

@@ -16,11 +16,12 @@ from cloudknot.backends.dispatch import Dispatch, missing_chunks
 from cloudknot.ledger import Outcomes, write_mark
 from cloudknot.runner.bundles import unpack_bundle
 from cloudknot.runner.control import Control
+from cloudknot.runner.envelopes import SUCCESSES
+from cloudknot.runner.keys import Keys
 from cloudknot.runner.packs import PackTakenError, Reports
 from cloudknot.runner.processes import WorkerSpec
 from cloudknot.runner.stores import Store
 from cloudknot.runner.supervisor import Assignment, ChunkFailedError, Supervisor
-from cloudknot.runner.wire import SUCCESSES, Keys
 from cloudknot.runs import CANARY_ITEMS, Chunk, FailureRule, Run, State, Status
 from cloudknot.specs import Image, Resources
 
@@ -142,7 +143,7 @@ class LocalBackend:
         is_resumed = bool(outcomes.refresh())
         canaries = tuple(itertools.islice(outcomes.unsettled(), CANARY_ITEMS))
         orders = run.orders
-        remaining = missing_chunks(orders.count, outcomes.unsettled(), orders.chunk_size)
+        remaining = missing_chunks(outcomes.unsettled(), orders.chunk_size)
         path = run.sys_path
         if orders.bundle and (run.is_rerun or is_resumed):
             # The person's modules may have been edited since: the run goes on with its own.

@@ -38,6 +38,14 @@ def write_bundle(store: Store, files: Mapping[str, bytes]) -> str:
     return key
 
 
+def read_bundle(store: Store, key: str) -> dict[str, bytes]:
+    """Return the files of an archive; none for an empty key."""
+    if not key:
+        return {}
+    with zipfile.ZipFile(io.BytesIO(store.get(key))) as archive:
+        return {name: archive.read(name) for name in archive.namelist()}
+
+
 def unpack_bundle(store: Store, key: str, folder: Path) -> Path:
     """Unpack an archive below folder, once, and return the path to look for modules in."""
     target = folder / Path(key).stem

@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
+from cloudknot.runner.keys import Keys
 from cloudknot.runner.stores import Store
-from cloudknot.runner.wire import Keys
 
 Style = Literal["one", "star", "call"]
 OnError = Literal["auto", "continue", "stop"]

@@ -11,8 +11,9 @@ import math
 from collections.abc import Callable
 from typing import NamedTuple
 
+from cloudknot.runner.envelopes import FRAMES, Envelope, decode_envelope, end_of, split_envelopes
+from cloudknot.runner.keys import Keys
 from cloudknot.runner.stores import Store
-from cloudknot.runner.wire import FRAMES, Envelope, Keys, decode_envelope, end_of, split_envelopes
 
 # A pack is committed when it has grown to this, whatever the time.
 PACK_BYTES = 4 << 20

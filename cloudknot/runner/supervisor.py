@@ -15,11 +15,11 @@ from dataclasses import dataclass
 
 from cloudknot.runner.cgroups import count_oom_kills
 from cloudknot.runner.control import Control
+from cloudknot.runner.envelopes import Envelope, Outcome
 from cloudknot.runner.orders import Orders
 from cloudknot.runner.packs import PackWriter, Reports
 from cloudknot.runner.processes import WorkerProcess, WorkerSpec, describe_exit
 from cloudknot.runner.stores import Store
-from cloudknot.runner.wire import Envelope, Outcome
 
 # A dead worker whose children still hold its pipe is noticed by looking this often.
 _LOOK_S = 0.5

@@ -23,10 +23,12 @@ from functools import partial
 from types import TracebackType
 from typing import Any, NamedTuple
 
-from cloudknot.runner.arguments import read_arguments
+from cloudknot.runner.envelopes import SUCCESSES, Envelope, Outcome, encode_value
+from cloudknot.runner.keys import Keys
 from cloudknot.runner.orders import Orders, Style, read_orders
+from cloudknot.runner.pickles import Pickler, loads
+from cloudknot.runner.shards import read_arguments
 from cloudknot.runner.stores import Store, open_store
-from cloudknot.runner.wire import SUCCESSES, Envelope, Keys, Outcome, Pickler, encode_value, loads
 
 # A larger value is an object of its own, written here and read only when it is asked for.
 LARGE_VALUE_BYTES = 1 << 20

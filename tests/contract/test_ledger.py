@@ -226,7 +226,11 @@ print(future.result()[-1], len(future.failed))
 
 
 def test_jobs_are_those_of_earlier_processes_too(script: Script, other: Client) -> None:
-    code = "import cloudknot as ck\nck.Knot(abs, name='pi').map([{}]).result()\nck.Knot(abs, name='pi-b').map([1])"
+    code = (
+        "import cloudknot as ck\n"
+        "ck.Knot(abs, name='pi').map([{}]).result()\n"
+        "ck.Knot(abs, name='pi-b').map([1])\n"
+    )
     script.run(code.format(-1))
     script.run(code.format(-2))
     knot = Knot(abs, name="pi", client=other)

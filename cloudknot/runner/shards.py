@@ -1,14 +1,56 @@
-"""Arguments, from the store to the worker: only the bytes of the items asked for."""
+"""Arguments on their way from the client to the worker, which reads only the bytes of its own items.
+
+They lie in shards: a table of offsets, then the pickles, so that an item is a byte range.
+"""
 
 from __future__ import annotations
 
+import itertools
+import struct
 from bisect import bisect_right
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 
+from cloudknot.runner.keys import Keys
 from cloudknot.runner.orders import Orders
 from cloudknot.runner.stores import Store
-from cloudknot.runner.wire import Keys, decode_indices, read_shard
+
+
+def encode_shard(pickles: Sequence[bytes]) -> bytes:
+    """Return one shard: the table of offsets, then the pickles."""
+    offsets = [0]
+    for data in pickles:
+        offsets.append(offsets[-1] + len(data))
+    return b"".join((struct.pack(f"<{len(offsets)}Q", *offsets), *pickles))
+
+
+def read_shard(read: Callable[[int, int], bytes], count: int, first: int, last: int) -> Iterator[bytes]:
+    """Yield the pickles of the items first to last (exclusive) of one shard.
+
+    Parameters
+    ----------
+    read : callable
+        Returns the shard's bytes from a start to a stop.
+    count : int
+        Items in the whole shard.
+    first, last : int
+        Places of the items within the shard.
+    """
+    offsets = struct.unpack(f"<{last - first + 1}Q", read(8 * first, 8 * (last + 1)))
+    base = 8 * (count + 1)
+    data, skipped = read(base + offsets[0], base + offsets[-1]), offsets[0]
+    for start, stop in itertools.pairwise(offsets):
+        yield data[start - skipped : stop - skipped]
+
+
+def encode_indices(indices: Sequence[int]) -> bytes:
+    """Return positions' item indices as bytes, for a run over some of another run's items."""
+    return struct.pack(f"<{len(indices)}Q", *indices)
+
+
+def decode_indices(data: bytes) -> tuple[int, ...]:
+    """Return what ``encode_indices`` was given."""
+    return struct.unpack(f"<{len(data) // 8}Q", data)
 
 
 def read_arguments(

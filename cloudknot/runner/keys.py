@@ -1,0 +1,38 @@
+"""Where the objects of a run lie in its store."""
+
+from __future__ import annotations
+
+
+class Keys:
+    """The keys of one run's objects in a store."""
+
+    def __init__(self, run_id: str) -> None:
+        self.prefix = f"runs/{run_id}/"
+        self.run = self.prefix + "run.json"
+        self.function = self.prefix + "function"
+        self.indices = self.prefix + "indices"
+        self.packs = self.prefix + "packs/"
+        self.owners = self.prefix + "owners/"
+        self.cancels = self.prefix + "cancels/"
+        self.stopped = self.prefix + "stopped.json"
+        self.settled = self.prefix + "settled.json"
+
+    def shard(self, number: int) -> str:
+        """Return the key of an argument shard."""
+        return f"{self.prefix}inputs/{number:08d}"
+
+    def pack(self, position: int) -> str:
+        """Return the key of the pack that starts at a position."""
+        return f"{self.packs}{position:012d}"
+
+    def owner(self, generation: int) -> str:
+        """Return the key that says who ran the run for the n-th time."""
+        return f"{self.owners}{generation:06d}"
+
+    def cancel(self, position: int | None) -> str:
+        """Return the key that asks to cancel one item, or with None the run."""
+        return self.cancels + ("all" if position is None else f"{position:012d}")
+
+    def value(self, position: int, token: str) -> str:
+        """Return the key of a value that is too large for a pack."""
+        return f"{self.prefix}values/{position:012d}-{token}"

@@ -1,0 +1,117 @@
+"""The plan of the house holds: who may import what, and how large a module may be."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+import cloudknot
+
+ROOT = Path(cloudknot.__file__).parent
+
+# A module imports its own layer and lower ones. The table stands in docs/architecture.md too.
+LAYERS = [
+    {"errors", "_version", "runner"},
+    {"specs", "runs", "shipping", "config"},
+    {"ledger", "items", "opening", "events", "display", "catalog", "backends"},
+    {"calls", "futures", "progress"},
+    {"submission", "watcher"},
+    {"client"},
+    {"knot"},
+    {"cli", "__init__"},
+]
+ONLY_IN = {
+    "pickle": {"runner/pickles.py"},
+    "cloudpickle": {"runner/pickles.py"},
+    "boto3": {"runner/stores.py"},
+    "botocore": set[str](),
+    "docker": set[str](),
+}
+RUNNER_MAY_IMPORT = {*sys.stdlib_module_names, "cloudpickle", "cloudknot", "boto3"}
+MAX_LINES = 400
+
+MODULES = sorted(ROOT.rglob("*.py"))
+IDS = [path.relative_to(ROOT).as_posix() for path in MODULES]
+
+
+def imports(path: Path) -> Iterator[str]:
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}: imports are absolute"
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+
+
+def layer_of(module: str) -> int:
+    for number, names in enumerate(LAYERS):
+        if module in names:
+            return number
+    raise AssertionError(f"{module} has no layer: give it one here and in docs/architecture.md")
+
+
+@pytest.mark.parametrize("path", MODULES, ids=IDS)
+def test_a_module_imports_its_own_layer_and_lower_ones(path: Path) -> None:
+    own = path.relative_to(ROOT).parts[0].removesuffix(".py")
+    for name in imports(path):
+        package, _, rest = name.partition(".")
+        if package == "cloudknot" and rest != "__version__":
+            assert layer_of(rest.split(".")[0]) <= layer_of(own), f"{own} must not import {name}"
+
+
+@pytest.mark.parametrize("path", MODULES, ids=IDS)
+def test_a_library_is_used_in_its_own_place(path: Path) -> None:
+    place = path.relative_to(ROOT).as_posix()
+    for name in imports(path):
+        allowed = ONLY_IN.get(name.partition(".")[0])
+        assert allowed is None or place in allowed, f"{place} must not import {name}"
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "runner").glob("*.py")), ids=lambda path: path.name)
+def test_the_runner_needs_little(path: Path) -> None:
+    for name in imports(path):
+        assert name.partition(".")[0] in RUNNER_MAY_IMPORT
+        assert not name.startswith("cloudknot.") or name.startswith("cloudknot.runner.")
+
+
+@pytest.mark.parametrize("path", MODULES, ids=IDS)
+def test_a_module_holds_one_idea(path: Path) -> None:
+    assert len(path.read_text().splitlines()) <= MAX_LINES
+
+
+def test_the_public_face_is_what_is_there() -> None:
+    for name in cloudknot.__all__:
+        assert getattr(cloudknot, name) is not None
+    assert set(cloudknot.__all__) <= set(dir(cloudknot))
+    with pytest.raises(AttributeError, match="no attribute 'nothing'"):
+        cloudknot.nothing  # noqa: B018  # the look-up is the test
+
+
+def test_type_checkers_see_the_same_public_face() -> None:
+    tree = ast.parse((ROOT / "__init__.py").read_text())
+    [block] = [node for node in tree.body if isinstance(node, ast.If)]
+    seen = {alias.asname for node in block.body if isinstance(node, ast.ImportFrom) for alias in node.names}
+    assert seen == {*cloudknot.__all__} - {"__version__"}
+
+
+@pytest.mark.parametrize("statement", ["import cloudknot", "from cloudknot import Knot; Knot(abs)"])
+def test_importing_has_no_side_effect_and_loads_no_heavy_library(statement: str, tmp_path: Path) -> None:
+    code = (
+        f"{statement}\nimport sys, threading\n"
+        "heavy = {'boto3', 'docker', 'numpy', 'rich', 'click', 'tqdm'} & set(sys.modules)\n"
+        "print(sorted(heavy), threading.active_count())"
+    )
+    out = subprocess.run(
+        [sys.executable, "-c", code],
+        capture_output=True,
+        text=True,
+        check=True,
+        env={"CLOUDKNOT_HOME": str(tmp_path / "home"), "PATH": ""},
+    )
+    assert out.stdout.split() == ["[]", "1"]
+    assert list(tmp_path.iterdir()) == []

@@ -1,0 +1,43 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from cloudknot import InputError
+from cloudknot.config import Settings, load_settings
+
+
+def test_nothing_set_means_this_machine(tmp_path: Path) -> None:
+    settings = load_settings({"CLOUDKNOT_CONFIG": str(tmp_path / "none.toml")})
+    assert settings.backend == "local"
+    assert settings.local_workers is None
+    assert settings.progress is None
+    assert settings.home.name == "cloudknot"
+
+
+def test_the_environment_goes_before_the_file(tmp_path: Path) -> None:
+    path = tmp_path / "config.toml"
+    path.write_text('backend = "docker"\nlocal_workers = 3\nprogress = false\nhome = "~/elsewhere"\n')
+    environ = {"CLOUDKNOT_CONFIG": str(path)}
+    assert load_settings(environ) == Settings(
+        home=Path.home() / "elsewhere", backend="docker", local_workers=3, progress=False
+    )
+    environ |= {"CLOUDKNOT_BACKEND": "local", "CLOUDKNOT_PROGRESS": "1", "CLOUDKNOT_HOME": str(tmp_path)}
+    assert load_settings(environ) == Settings(home=tmp_path, local_workers=3, progress=True)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("backend = ", "config.toml cannot be read"),
+        ("local_workers = 0", "local_workers must be a whole number from 1 up, not 0"),
+        ('local_workers = "many"', "local_workers must be a whole number"),
+        ("local_wokers = 2", "config.toml has no setting 'local_wokers': choose from"),
+    ],
+)
+def test_a_bad_file_says_what_is_wrong(tmp_path: Path, text: str, message: str) -> None:
+    path = tmp_path / "config.toml"
+    path.write_text(text)
+    with pytest.raises(InputError, match=message):
+        load_settings({"CLOUDKNOT_CONFIG": str(path)})
