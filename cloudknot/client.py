@@ -14,20 +14,20 @@ from weakref import WeakValueDictionary
 from cloudknot.backends import Backend, make_backend
 from cloudknot.calls import CallFuture
 from cloudknot.catalog import Catalog
-from cloudknot.config import Settings, load_settings
+from cloudknot.config import Settings, check_home, load_settings
 from cloudknot.display import JobRow
 from cloudknot.errors import InputError, UnknownRunError
 from cloudknot.events import Observer, RunSubmitted, tell
 from cloudknot.futures import MapFuture
 from cloudknot.items import Items
-from cloudknot.ledger import Outcomes, read_mark, read_run, write_mark, write_run
+from cloudknot.ledger import Counts, Outcomes, read_mark, read_run, write_mark, write_run
 from cloudknot.progress import make_progress_bar
 from cloudknot.runner.keys import Keys
 from cloudknot.runner.shards import decode_indices
 from cloudknot.runner.stores import FileStore, Store, open_store
 from cloudknot.runs import Run, State, Status
 from cloudknot.specs import Image
-from cloudknot.submission import Request, Submission, stage, stage_again
+from cloudknot.submission import Request, Submission, check_python, stage, stage_again
 from cloudknot.watcher import Following, Watcher
 
 # How often the process that runs a run looks whether another one asks to cancel it.
@@ -46,6 +46,7 @@ class Client:
     """
 
     def __init__(self, settings: Settings, *, observers: Iterable[Observer] = ()) -> None:
+        check_home(settings.home)
         self.settings = settings
         self._home_store = FileStore(settings.home)
         self._catalog = Catalog(settings.home)
@@ -122,6 +123,7 @@ class Client:
         run, store = future.run, self._store_of(future.run_id)
         if future.items.outcomes.is_complete:
             return future
+        check_python(run)
         self._catalog.own(store, run.run_id)
         keys = Keys(run.run_id)
         for mark in (keys.cancels, keys.stopped, keys.settled):
@@ -157,9 +159,16 @@ class Client:
         return removed
 
     def row(self, run_id: str) -> JobRow:
-        """Return a run's line for a table."""
-        future = self.find(run_id)
-        return JobRow(run_id, future.run.name, future.state, future.items.counts, len(future))
+        """Return a run's line for a table, without reading its items where its end is written down."""
+        store = self._store_of(run_id)
+        end = read_mark(store, Keys(run_id).settled)
+        if end is None or run_id in self._active:
+            future = self.find(run_id)
+            run, state, counts = future.run, future.state, future.items.counts
+        else:
+            run, state = read_run(store, run_id), State(end["state"])
+            counts = Counts(end["done"], end["failed"], end["cancelled"])
+        return JobRow(run_id, run.name, state, counts, run.length, run.created)
 
     def _start(self, backend: Backend, submission: Submission) -> MapFuture[Any]:
         run, function, indices = submission

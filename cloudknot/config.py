@@ -66,6 +66,27 @@ def load_settings(environ: Mapping[str, str] = os.environ) -> Settings:
     )
 
 
+def check_home(home: Path) -> None:
+    """Refuse a ledger that others can write: what they put there would run as this user.
+
+    Raises
+    ------
+    InputError
+        The folder is there, and is another user's or can be written by others.
+    """
+    try:
+        status = home.stat()
+    except FileNotFoundError:
+        return
+    if status.st_uid not in (os.geteuid(), 0):
+        raise InputError(f"the ledger's folder {home} is another user's: set CLOUDKNOT_HOME to one of yours")
+    if status.st_mode & 0o022:
+        raise InputError(
+            f"the ledger's folder {home} can be written by others, who could make your session run "
+            f"their code: chmod go-w {home}"
+        )
+
+
 def _read_file(path: Path) -> dict[str, object]:
     try:
         settings = tomllib.loads(path.read_text())

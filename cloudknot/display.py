@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import datetime
 import html
+import itertools
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 from cloudknot.ledger import Counts
@@ -32,6 +33,7 @@ class JobRow(NamedTuple):
         return (self.run_id, self.name, status, *map(str, (self.counts.done, self.counts.failed, self.total)))
 
 
+_SHOWN_CAUSES = 5
 COLUMNS = ("Job ID", "Name", "Status", "Done", "Failed", "Total")
 # So wide is a console that is a pipe or a file: nothing is wrapped there, so that ids stay whole.
 _UNWRAPPED = 1_000_000
@@ -147,18 +149,23 @@ def _started(row: JobRow) -> str:
     )
 
 
-def html_of_future(run: Run, state: State, counts: Counts) -> str:
-    """Return a map's state for the notebook."""
-    return _html_table(
-        f"Map {run.run_id}",
-        [
-            ("function", run.function),
-            ("place", run.backend),
-            ("status", status_of(state, counts)),
-            ("done", f"{counts.done} of {run.length}"),
-            ("failed", str(counts.failed)),
-        ],
-    )
+def html_of_future(run: Run, state: State, counts: Counts, causes: Mapping[str, Sequence[int]]) -> str:
+    """Return a map's state for the notebook, with its failures grouped by cause."""
+    rows = [
+        ("function", run.function),
+        ("place", run.backend),
+        ("status", status_of(state, counts)),
+        ("done", f"{counts.done} of {run.length}"),
+        ("failed", str(counts.failed)),
+    ]
+    table = _html_table(f"Map {run.run_id}", rows)
+    if not causes:
+        return table
+    lines = [
+        f"<li>{len(indices)} &times; {html.escape(cause)}</li>"
+        for cause, indices in itertools.islice(causes.items(), _SHOWN_CAUSES)
+    ]
+    return f"{table}<ul>{''.join(lines)}</ul>"
 
 
 def html_of_knot(name: str, function: str, backend: str, rows: Iterable[JobRow]) -> str:
@@ -173,6 +180,8 @@ def html_of_knot(name: str, function: str, backend: str, rows: Iterable[JobRow])
 
 def _html_table(title: str, rows: Iterable[tuple[str, str]]) -> str:
     lines = "".join(
-        f"<tr><th>{html.escape(name)}</th><td>{html.escape(cell)}</td></tr>" for name, cell in rows
+        f'<tr><th style="text-align: left">{html.escape(name)}</th>'
+        f'<td style="text-align: left">{html.escape(cell)}</td></tr>'
+        for name, cell in rows
     )
-    return f"<table><caption>{html.escape(title)}</caption>{lines}</table>"
+    return f"<div><b>{html.escape(title)}</b></div><table>{lines}</table>"

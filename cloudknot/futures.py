@@ -278,7 +278,7 @@ class MapFuture(Future[list[R]], Sequence[CallFuture[R]], Generic[R]):
         return f"<MapFuture {self.run_id} {describe_counts(self.state, self.items.counts, len(self))}>"
 
     def _repr_html_(self) -> str:
-        return html_of_future(self.run, self.state, self.items.counts)
+        return html_of_future(self.run, self.state, self.items.counts, self.failed.causes())
 
     def _wait(self, timeout: float | None) -> None:
         try:
@@ -333,10 +333,15 @@ class MapFuture(Future[list[R]], Sequence[CallFuture[R]], Generic[R]):
     def _failure(self, index: int) -> BaseException:
         """Return an item's exception with a note on the other items."""
         error = self._answer(index).exception or InvalidStateError(f"item {index} has not failed")
-        more = len(self.failed) - 1
+        counts = self.items.counts
+        more = counts.failed - (self.items.outcome(index) is not None)
+        parts = [f"item {index} of {len(self)}"]
+        parts += [f"{more} more failed"] if more > 0 else []
+        parts += [f"{counts.cancelled} were cancelled"] if counts.cancelled else []
+        parts += [f"{len(self) - counts.ended} were not run"] if len(self) > counts.ended else []
+        parts += [f"{counts.done} succeeded"]
         error.add_note(
-            f"cloudknot: item {index} of {len(self)}; {f'{more} more failed; ' if more > 0 else ''}"
-            f"{self.items.counts.done} succeeded. In the future: .failed, .retry_failed(), "
+            f"cloudknot: {'; '.join(parts)}. In the future: .failed, .retry_failed(), "
             "result(return_exceptions=True)"
         )
         return error

@@ -87,6 +87,8 @@ class Run:
         Where the client found its modules, and its working directory.
     function : str
         The function's qualified name, for people.
+    python : str
+        The version of Python, such as ``"3.11"``: a function's code fits no other.
     """
 
     run_id: str
@@ -102,6 +104,7 @@ class Run:
     sys_path: tuple[str, ...] = ()
     cwd: str = ""
     function: str = ""
+    python: str = ""
 
     def to_json(self) -> dict[str, Any]:
         """Return the run's record."""

@@ -29,6 +29,8 @@ from cloudknot.runner.pickles import Pickler
 
 # Other files of a package, such as small tables beside the code, travel up to this size each.
 _DATA_FILE_BYTES = 1 << 20
+# ... and this much of them in all.
+_DATA_BYTES = 32 << 20
 _SOURCE_BYTES = 1 << 20
 
 
@@ -158,11 +160,15 @@ def local_files(modules: Iterable[str]) -> dict[str, bytes]:
         Path relative to where modules are looked for, to content.
     """
     files: dict[str, bytes] = {}
-    waiting, seen = set(modules), set()
+    waiting, seen, data_bytes = set(modules), set(), 0
     while waiting:
         name = waiting.pop()
         seen.add(name)
         for relative, path in _files_of(name):
+            if not _is_code(path):
+                data_bytes += path.stat().st_size
+                if data_bytes > _DATA_BYTES:
+                    continue
             files[relative] = path.read_bytes()
             if path.suffix == ".py":
                 waiting.update(_imports_of_source(files[relative]) - seen)
@@ -199,8 +205,11 @@ def _travels(path: Path, package: Path) -> bool:
     inner = path.relative_to(package).parts
     if any(part.startswith(".") or part == "__pycache__" for part in inner) or not path.is_file():
         return False
-    is_code = path.suffix == ".py" or path.name.endswith(tuple(EXTENSION_SUFFIXES))
-    return is_code or path.stat().st_size <= _DATA_FILE_BYTES
+    return _is_code(path) or path.stat().st_size <= _DATA_FILE_BYTES
+
+
+def _is_code(path: Path) -> bool:
+    return path.suffix == ".py" or path.name.endswith(tuple(EXTENSION_SUFFIXES))
 
 
 @functools.cache

@@ -21,6 +21,8 @@ from cloudknot.runs import Run, new_run_id
 from cloudknot.shipping import ModuleNotes, local_files, pack
 from cloudknot.specs import Resources, Retry
 
+PYTHON = f"{sys.version_info.major}.{sys.version_info.minor}"
+
 
 @dataclass(frozen=True, kw_only=True)
 class Request:
@@ -89,6 +91,7 @@ def stage(request: Request, items: Iterable[Any], store: Store, now: datetime.da
         sys_path=tuple(entry or cwd for entry in sys.path),
         cwd=cwd,
         function=shipment.name,
+        python=PYTHON,
     )
     return Submission(run, shipment.function)
 
@@ -118,7 +121,14 @@ def stage_again(
         Runs in place of the run's own function.
     resources : Resources
         What one item may use now.
+
+    Raises
+    ------
+    InputError
+        The run's function is of another version of Python.
     """
+    if func is None:
+        check_python(run)
     function, bundle, name = store.get(Keys(run.run_id).function), run.orders.bundle, run.function
     if func is not None:
         shipment = pack(func)
@@ -141,9 +151,25 @@ def stage_again(
         is_rerun=func is None,
         resources=resources,
         function=name,
+        python=PYTHON,
         orders=orders,
     )
     return Submission(again, function, indices)
+
+
+def check_python(run: Run) -> None:
+    """Refuse to run a function that another version of Python has pickled.
+
+    Raises
+    ------
+    InputError
+        It is another version.
+    """
+    if run.python != PYTHON:
+        raise InputError(
+            f"run {run.run_id} was started with Python {run.python} and this is {PYTHON}: "
+            f"go on with Python {run.python}"
+        )
 
 
 def _threads(resources: Resources) -> int:

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from cloudknot import InputError
+from cloudknot.client import Client
 from cloudknot.config import Settings, load_settings
 
 
@@ -41,3 +42,11 @@ def test_a_bad_file_says_what_is_wrong(tmp_path: Path, text: str, message: str) 
     path.write_text(text)
     with pytest.raises(InputError, match=message):
         load_settings({"CLOUDKNOT_CONFIG": str(path)})
+
+
+def test_a_ledger_that_others_can_write_is_refused(tmp_path: Path) -> None:
+    tmp_path.chmod(0o777)
+    with pytest.raises(InputError, match=r"can be written by others.*chmod go-w"):
+        Client(Settings(home=tmp_path))
+    tmp_path.chmod(0o755)
+    Client(Settings(home=tmp_path))

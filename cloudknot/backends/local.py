@@ -140,7 +140,8 @@ class LocalBackend:
 
     def _make_task(self, run: Run) -> _Task:
         outcomes = Outcomes(self.store, run.run_id, run.orders.count)
-        is_resumed = bool(outcomes.refresh())
+        outcomes.refresh()
+        is_resumed = sum(1 for _ in self.store.list(Keys(run.run_id).owners)) > 1
         canaries = tuple(itertools.islice(outcomes.unsettled(), CANARY_ITEMS))
         orders = run.orders
         remaining = missing_chunks(outcomes.unsettled(), orders.chunk_size)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import time
 from collections.abc import Callable
@@ -12,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from cloudknot import CallLostError, Knot, RunOwnedError, UnknownRunError
+from cloudknot import CallLostError, InputError, Knot, RunOwnedError, UnknownRunError
 from cloudknot.client import Client
 from cloudknot.config import Settings
 from tests.conftest import WORKERS, Script, is_running, wait_until
@@ -157,6 +158,21 @@ class TestAfterKill:
         assert other.find(run_id).resume().result(timeout=30) == ["as it was"] * 2
 
 
+def test_another_version_of_python_cannot_go_on(script: Script, other: Client, home: Path) -> None:
+    run_id = script.run(
+        "import cloudknot as ck\n"
+        "future = ck.Knot(lambda x: 1 // x).map([0, 1])\n"
+        "future.exception()\n"
+        "print(future.run_id)\n"
+    ).strip()
+    path = home / "runs" / run_id / "run.json"
+    path.write_text(re.sub(r'"python": "[0-9.]+"', '"python": "3.1"', path.read_text()))
+    older = other.find(run_id)
+    with pytest.raises(InputError, match=r"was started with Python 3.1 and this is"):
+        older.retry_failed()
+    assert older.retry_failed(lambda x: x).result() == [0, 1]
+
+
 def test_attach_to_a_living_run_follows_it(script: Script, other: Client) -> None:
     process = script.start(HALF_DONE + "\nprint(future.result()[-1])\n")
     assert process.stdout is not None
@@ -246,8 +262,8 @@ def test_view_jobs_shows_a_table(make_knot: MakeKnot, capsys: pytest.CaptureFixt
     knot.map([1, 0, 2]).exception()
     knot.view_jobs()
     head, row = capsys.readouterr().out.strip().split("\n")
-    assert head.split() == ["Job", "ID", "Name", "Status", "Done", "Failed", "Total"]
-    assert row.split()[1:] == ["shown", "failed", "2", "1", "3"]
+    assert head.split() == ["Job", "ID", "Name", "Status", "Done", "Failed", "Total", "Started"]
+    assert row.split()[1:6] == ["shown", "failed", "2", "1", "3"]
 
 
 class TestClobber:
