@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: demo test lint types tests benchmarks clean
+.PHONY: demo test lint types tests benchmarks pins clean
 
 demo: $(STAMP) ## run the two examples: Monte Carlo, then real tract profiles
 	$(BIN)/python examples/monte_carlo_pi.py
@@ -31,6 +31,12 @@ $(STAMP): setup.cfg pyproject.toml tests/constraints.txt
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --constraint tests/constraints.txt --editable .[test]
 	touch $@
+
+pins: ## renew tests/constraints.txt from the newest versions
+	rm -rf $(VENV)/pins && $(PYTHON) -m venv $(VENV)/pins
+	$(VENV)/pins/bin/python -m pip install --quiet .[test]
+	$(VENV)/pins/bin/python -m pip freeze --exclude cloudknot > tests/constraints.txt
+	rm -rf $(VENV)/pins
 
 clean:
 	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .hypothesis *.egg-info

@@ -16,7 +16,7 @@ from cloudknot.calls import CallFuture
 from cloudknot.catalog import Catalog
 from cloudknot.config import Settings, check_home, load_settings
 from cloudknot.display import JobRow
-from cloudknot.errors import InputError, UnknownRunError
+from cloudknot.errors import InputError, StoreError, UnknownRunError
 from cloudknot.events import Observer, RunSubmitted, tell
 from cloudknot.futures import MapFuture
 from cloudknot.items import Items
@@ -147,15 +147,17 @@ class Client:
     def prune(self, before: datetime.datetime) -> list[str]:
         """Remove the runs that were made before a time, unless they run or a later one needs them."""
         entries = self._catalog.entries()
-        old = [entry for entry in entries if datetime.datetime.fromisoformat(entry.created) < before]
-        kept = {entry.run_id for entry in entries} - {entry.run_id for entry in old}
+        old = [
+            entry.run_id
+            for entry in entries
+            if datetime.datetime.fromisoformat(entry.created) < before
+            and not self._catalog.is_owned(open_store(entry.store), entry.run_id)
+        ]
+        kept = {entry.run_id for entry in entries} - set(old)
         needed = {needed for run_id in kept for needed in self._ancestors(run_id)}
-        removed = []
-        for entry in old:
-            store = open_store(entry.store)
-            if entry.run_id not in needed and not self._catalog.is_owned(store, entry.run_id):
-                self._remove(entry.run_id)
-                removed.append(entry.run_id)
+        removed = [run_id for run_id in old if run_id not in needed]
+        for run_id in removed:
+            self._remove(run_id)
         return removed
 
     def row(self, run_id: str) -> JobRow:
@@ -187,6 +189,7 @@ class Client:
         look = _OwnersLook(backend, run)
         with self._lock:
             future = self._follow(run, backend.store, look, on_end=self._write_end)
+        future.items.outcomes.refresh()  # a resumed run has some already
         tell(self._observers, RunSubmitted(run=run, counts=future.items.counts))
         return future
 
@@ -245,14 +248,15 @@ class Client:
         return open_store(entry.store) if entry is not None else self._home_store
 
     def _ancestors(self, run_id: str) -> Iterator[str]:
-        try:
-            run = read_run(self._store_of(run_id), run_id)
-        except UnknownRunError:
-            return
-        yield run.orders.inputs_run
-        while run.parent:
+        """Yield the runs that a run reads from, as far as their records are there."""
+        while run_id:
+            try:
+                run = read_run(self._store_of(run_id), run_id)
+            except (UnknownRunError, StoreError):
+                return
+            yield run.orders.inputs_run
             yield run.parent
-            run = read_run(self._store_of(run.parent), run.parent)
+            run_id = run.parent
 
     def _remove(self, run_id: str) -> None:
         ended = self._active.get(run_id)

@@ -25,7 +25,7 @@ class JobRow(NamedTuple):
     state: State
     counts: Counts
     total: int
-    created: str = ""
+    created: str
 
     def cells(self) -> tuple[str, ...]:
         """Return the row as text, in the order of ``COLUMNS``."""
@@ -109,11 +109,12 @@ def print_jobs(rows: Iterable[JobRow]) -> None:
     from rich.measure import Measurement  # noqa: PLC0415  # loaded when it is used
 
     rows, console = list(rows), make_console()
-    table = _jobs_table(rows, COLUMNS)
     unbounded = console.options.update(max_width=_UNWRAPPED)
-    if Measurement.get(console, unbounded, table).maximum > console.width:
-        # Ids must stay whole, and each begins with the name.
-        table = _jobs_table(rows, [column for column in COLUMNS if column != "Name"])
+    # On a narrow terminal ids stay whole, and each begins with the name.
+    for left_out in ((), ("Started",), ("Started", "Name")):
+        table = _jobs_table(rows, [column for column in (*COLUMNS, "Started") if column not in left_out])
+        if Measurement.get(console, unbounded, table).maximum <= console.width:
+            break
     console.print(table)
 
 
@@ -121,25 +122,21 @@ def _jobs_table(rows: Sequence[JobRow], columns: Sequence[str]) -> Table:
     from rich.table import Table  # noqa: PLC0415  # loaded when it is used
     from rich.text import Text  # noqa: PLC0415
 
-    has_times = any(row.created for row in rows)
     table = Table(box=None, pad_edge=False, header_style="bold")
     for column in columns:
         is_number = column in ("Done", "Failed", "Total")
-        # Where the terminal is narrower than the table, ids are folded before anything else is.
+        # Where even that is too wide, ids are folded before anything else is.
         is_id = column == "Job ID"
         table.add_column(column, justify="right" if is_number else "left", overflow="fold", no_wrap=not is_id)
-    if has_times:
-        table.add_column("Started", no_wrap=True)
     for row in rows:
         cells = {name: Text(cell) for name, cell in zip(COLUMNS, row.cells(), strict=True)}
         cells["Status"].stylize(style_of(cells["Status"].plain))
-        table.add_row(*(cells[column] for column in columns), *([_started(row)] if has_times else ()))
+        cells["Started"] = Text(_started(row))
+        table.add_row(*(cells[column] for column in columns))
     return table
 
 
 def _started(row: JobRow) -> str:
-    if not row.created:
-        return ""
     moment = datetime.datetime.fromisoformat(row.created)
     # Where nobody is looking, the table may be read much later.
     return (

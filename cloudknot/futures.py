@@ -10,6 +10,7 @@ from weakref import WeakValueDictionary
 
 from cloudknot.calls import CallFuture, R, settle_call
 from cloudknot.display import describe_counts, html_of_future
+from cloudknot.failures import Failed
 from cloudknot.items import Items
 from cloudknot.opening import Answer, open_envelope
 from cloudknot.runner.envelopes import Outcome
@@ -36,45 +37,6 @@ class RunControl(Protocol):
 
     def resume(self, future: MapFuture[Any]) -> MapFuture[Any]:
         """Run what has not finished."""
-
-
-class Failed(Sequence[CallFuture[R]]):
-    """The failed items' futures, in order.
-
-    Parameters
-    ----------
-    parent : MapFuture
-        The map.
-    indices : sequence of int
-        The failed items.
-    """
-
-    def __init__(self, parent: MapFuture[R], indices: Sequence[int]) -> None:
-        self._parent = parent
-        self.indices = indices
-
-    def __len__(self) -> int:
-        return len(self.indices)
-
-    @overload
-    def __getitem__(self, place: int) -> CallFuture[R]: ...
-    @overload
-    def __getitem__(self, place: slice) -> list[CallFuture[R]]: ...
-    def __getitem__(self, place: int | slice) -> CallFuture[R] | list[CallFuture[R]]:
-        if isinstance(place, slice):
-            return [self._parent[index] for index in self.indices[place]]
-        return self._parent[self.indices[place]]
-
-    def causes(self) -> dict[str, list[int]]:
-        """Return the failed items grouped by cause, most frequent first: cause to item indices."""
-        groups: dict[str, list[int]] = {}
-        for index in self.indices:
-            groups.setdefault(self._parent._cause(index), []).append(index)
-        return dict(sorted(groups.items(), key=lambda group: -len(group[1])))
-
-    def __repr__(self) -> str:
-        lines = [f"{len(indices)} x {cause}" for cause, indices in self.causes().items()]
-        return f"<{len(self)} failed of {len(self._parent)}{': ' if lines else ''}{'; '.join(lines[:5])}>"
 
 
 class MapFuture(Future[list[R]], Sequence[CallFuture[R]], Generic[R]):
@@ -214,7 +176,8 @@ class MapFuture(Future[list[R]], Sequence[CallFuture[R]], Generic[R]):
     @property
     def failed(self) -> Failed[R]:
         """The futures of the items that have failed so far."""
-        return Failed(self, [index for index in self.items.not_fine() if self._has_failed(index)])
+        indices = [index for index in self.items.not_fine() if self._has_failed(index)]
+        return Failed(indices, self._item, self.items, self._explain or _not_yet)
 
     def retry_failed(self, func: Callable[..., R] | None = None, **resources: float | None) -> MapFuture[R]:
         """Run the items that have no value again, and only those, on the inputs that the ledger holds.
@@ -303,9 +266,7 @@ class MapFuture(Future[list[R]], Sequence[CallFuture[R]], Generic[R]):
         """Return what an item ended with; only when it has ended, or will not."""
         if self.items.outcome(index) is not None:
             return self._open(index)
-        if self._explain is None:
-            raise InvalidStateError(f"item {index} has not ended")
-        return Answer(exception=self._explain(index))
+        return Answer(exception=(self._explain or _not_yet)(index))
 
     def _open(self, index: int) -> Answer:
         try:
@@ -313,16 +274,6 @@ class MapFuture(Future[list[R]], Sequence[CallFuture[R]], Generic[R]):
         except Exception as error:  # a damaged ledger fails the item, not the others
             return Answer(exception=error)
         return open_envelope(envelope, index, self.items.read_stored(index))
-
-    def _cause(self, index: int) -> str:
-        if self.items.outcome(index) is None:
-            return type(self._answer(index).exception).__name__
-        envelope = self.items.envelope(index)
-        kind, where = envelope.signature
-        if envelope.outcome in (Outcome.LOST, Outcome.TIMED_OUT):
-            return f"{type(self._open(index).exception).__name__}: {envelope.detail.get('reason', '')}"
-        message = envelope.detail.get("message", "")
-        return f"{kind}: {message}{f' ({where})' if where else ''}"
 
     def _has_failed(self, index: int) -> bool:
         outcome = self.items.outcome(index)
@@ -363,6 +314,10 @@ class MapFuture(Future[list[R]], Sequence[CallFuture[R]], Generic[R]):
             position = self.items.position(index)
             log = b"" if position is None else self._control.read_log(self.run, position)
         return log.decode(errors="replace")
+
+
+def _not_yet(index: int) -> BaseException:
+    return InvalidStateError(f"item {index} has not ended")
 
 
 def _cancelled(index: int) -> BaseException:

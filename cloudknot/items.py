@@ -37,6 +37,9 @@ class Items:
         self._indices = indices
         self._before = before
 
+    def __len__(self) -> int:
+        return self._length
+
     @property
     def counts(self) -> Counts:
         """Return how many items have ended, those of the run before too."""

@@ -85,8 +85,9 @@ class Following:
             self._on_end(future, status)
         except Exception:  # the ledger may be full: the futures must be settled all the same
             logger.exception("the end of run %s could not be written down", future.run_id)
-        future.finish(status.state, lambda index: explain(status, index))
+        # First the observers: a bar must be closed before whoever waits goes on to print.
         tell(self._observers, RunSettled(run=future.run, counts=future.items.counts, state=status.state))
+        future.finish(status.state, lambda index: explain(status, index))
 
 
 def explain(status: Status, index: int) -> BaseException:

@@ -19,7 +19,7 @@ LAYERS = [
     {"errors", "_version", "runner"},
     {"specs", "runs", "shipping", "config"},
     {"ledger", "items", "opening", "events", "display", "catalog", "backends"},
-    {"calls", "futures", "progress"},
+    {"calls", "failures", "futures", "progress"},
     {"submission", "watcher"},
     {"client"},
     {"knot"},

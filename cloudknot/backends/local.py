@@ -101,6 +101,9 @@ class LocalBackend:
             task = self._tasks.get(run.run_id)
             if task is None:
                 return Status(state=State.INTERRUPTED, reason="it is not in this process's pool")
+            if self._is_closed:
+                # What was cut off by the end of the interpreter is not done: it can be resumed.
+                return Status(state=State.RUNNING)
             status = task.dispatch.status()
             if status.is_over:
                 del self._tasks[run.run_id]

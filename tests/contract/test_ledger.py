@@ -341,3 +341,29 @@ def test_the_record_of_a_run_is_plain_json(make_knot: MakeKnot, client: Client) 
     assert record["name"] == "plain"
     assert record["orders"]["count"] == 1
     assert (client.settings.home.stat().st_mode & 0o077) == 0
+
+
+def test_ctrl_c_at_the_end_of_a_script_leaves_an_interrupted_run(script: Script, other: Client) -> None:
+    process = script.start(
+        "import pathlib, time\nimport cloudknot as ck\n"
+        "def wait(x):\n    pathlib.Path(f'began-{x}').touch()\n    time.sleep(60)\n"
+        "future = ck.Knot(wait).map([0, 1], chunk_size=1)\n"
+        "print(future.run_id, flush=True)\n"
+        "future.result()\n"
+    )
+    assert process.stdout is not None
+    run_id = process.stdout.readline().strip()
+    wait_until(lambda: len(list(script.folder.glob("began-*"))) == WORKERS)
+    process.send_signal(signal.SIGINT)
+    process.communicate(timeout=20)
+    assert "interrupted: 0 done of 2" in repr(other.find(run_id))
+
+
+def test_failures_that_differ_only_in_the_item_are_one_cause(make_knot: MakeKnot) -> None:
+    def fail(x: int) -> None:
+        raise KeyError(f"sub-{x:02}")
+
+    future = make_knot(fail).map(range(5))
+    future.exception()
+    assert list(future.failed.causes().values()) == [[0, 1, 2, 3, 4]]
+    assert next(iter(future.failed.causes())).startswith("KeyError: 'sub-00' (")

@@ -1,0 +1,7 @@
+"""``python -m cloudknot.cli`` is ``cloudknot``."""
+
+import sys
+
+from cloudknot.cli import main
+
+sys.exit(main())

@@ -1,0 +1,1 @@
+"""Examples: each runs as ``python examples/name.py`` and as ``python -m examples.name``."""
