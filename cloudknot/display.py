@@ -67,6 +67,8 @@ def describe_counts(state: State, counts: Counts, total: int) -> str:
         parts.append(f"{counts.failed} failed")
     if counts.cancelled:
         parts.append(f"{counts.cancelled} cancelled")
+    if state not in (State.RUNNING, State.DONE) and total > counts.ended:
+        parts.append(f"{total - counts.ended} not {'run' if state is State.STOPPED else 'finished'}")
     return f"{status_of(state, counts)}: {', '.join(parts)} of {total}"
 
 

@@ -57,7 +57,7 @@ class Failed(Sequence[CallFuture[R]], Generic[R]):
         return self._item(self.indices[place])
 
     def causes(self) -> dict[str, list[int]]:
-        """Return the failed items grouped by cause, most frequent first.
+        """Return the failed items grouped by cause, most frequent first, and last those that never ran.
 
         Returns
         -------
@@ -68,8 +68,11 @@ class Failed(Sequence[CallFuture[R]], Generic[R]):
         groups: dict[tuple[str, str], list[int]] = {}
         for index in self.indices:
             groups.setdefault(self._key(index), []).append(index)
-        by_size = sorted(groups.values(), key=len, reverse=True)
-        return {self._describe(indices[0]): indices for indices in by_size}
+        # What never ran tells nothing of the cause, however many they are.
+        by_weight = sorted(
+            groups.values(), key=lambda indices: (self._items.outcome(indices[0]) is None, -len(indices))
+        )
+        return {self._describe(indices[0]): indices for indices in by_weight}
 
     def __repr__(self) -> str:
         causes = [f"{len(indices)} x {cause}" for cause, indices in self.causes().items()]
@@ -87,7 +90,7 @@ class Failed(Sequence[CallFuture[R]], Generic[R]):
     def _describe(self, index: int) -> str:
         if self._items.outcome(index) is None:
             error = self._explain(index)
-            return f"{type(error).__name__}: {error}"
+            return f"{type(error).__name__}: {str(error).removeprefix(f'item {index} ')}"
         envelope = self._items.envelope(index)  # its exception is not rebuilt: that would run its own code
         detail = envelope.detail
         name = _ERRORS.get(envelope.outcome, detail.get("type", ""))

@@ -87,6 +87,8 @@ class Run:
         Where the client found its modules, and its working directory.
     function : str
         The function's qualified name, for people.
+    code : str
+        Names the state of the person's own modules; another state needs other workers.
     python : str
         The version of Python, such as ``"3.11"``: a function's code fits no other.
     """
@@ -104,6 +106,7 @@ class Run:
     sys_path: tuple[str, ...] = ()
     cwd: str = ""
     function: str = ""
+    code: str = ""
     python: str = ""
 
     def to_json(self) -> dict[str, Any]:

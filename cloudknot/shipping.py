@@ -165,7 +165,7 @@ def local_files(modules: Iterable[str]) -> dict[str, bytes]:
         name = waiting.pop()
         seen.add(name)
         for relative, path in _files_of(name):
-            if not _is_code(path):
+            if not is_code(path):
                 data_bytes += path.stat().st_size
                 if data_bytes > _DATA_BYTES:
                     continue
@@ -205,10 +205,11 @@ def _travels(path: Path, package: Path) -> bool:
     inner = path.relative_to(package).parts
     if any(part.startswith(".") or part == "__pycache__" for part in inner) or not path.is_file():
         return False
-    return _is_code(path) or path.stat().st_size <= _DATA_FILE_BYTES
+    return is_code(path) or path.stat().st_size <= _DATA_FILE_BYTES
 
 
-def _is_code(path: Path) -> bool:
+def is_code(path: Path) -> bool:
+    """Return whether a file is a module."""
     return path.suffix == ".py" or path.name.endswith(tuple(EXTENSION_SUFFIXES))
 
 

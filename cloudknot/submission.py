@@ -8,17 +8,18 @@ import os
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, NamedTuple
 
 from cloudknot.errors import InputError
 from cloudknot.ledger import write_inputs
-from cloudknot.runner.bundles import read_bundle, write_bundle
+from cloudknot.runner.bundles import bundle_key, read_bundle, write_bundle
 from cloudknot.runner.keys import Keys
 from cloudknot.runner.orders import OnError, Orders, Style
 from cloudknot.runner.pickles import Pickler
 from cloudknot.runner.stores import Store
 from cloudknot.runs import Run, new_run_id
-from cloudknot.shipping import ModuleNotes, local_files, pack
+from cloudknot.shipping import ModuleNotes, is_code, local_files, pack
 from cloudknot.specs import Resources, Retry
 
 PYTHON = f"{sys.version_info.major}.{sys.version_info.minor}"
@@ -64,6 +65,7 @@ def stage(request: Request, items: Iterable[Any], store: Store, now: datetime.da
     except BaseException:
         store.delete(Keys(run_id).prefix)
         raise
+    files = local_files(shipment.modules | notes.modules)
     orders = Orders(
         count=shards[-1],
         style=request.style,
@@ -74,7 +76,7 @@ def stage(request: Request, items: Iterable[Any], store: Store, now: datetime.da
         raised_retries=request.retry.raised,
         lost_retries=request.retry.lost,
         timeout_s=request.resources.timeout_s,
-        bundle=write_bundle(store, local_files(shipment.modules | notes.modules)),
+        bundle=write_bundle(store, files),
         env_vars=request.env_vars,
         threads=_threads(request.resources),
     )
@@ -91,6 +93,7 @@ def stage(request: Request, items: Iterable[Any], store: Store, now: datetime.da
         sys_path=tuple(entry or cwd for entry in sys.path),
         cwd=cwd,
         function=shipment.name,
+        code=_name_code(files),
         python=PYTHON,
     )
     return Submission(run, shipment.function)
@@ -130,11 +133,13 @@ def stage_again(
     if func is None:
         check_python(run)
     function, bundle, name = store.get(Keys(run.run_id).function), run.orders.bundle, run.function
+    code = run.code
     if func is not None:
         shipment = pack(func)
         function, name = shipment.function, shipment.name
         # The arguments may still need modules of the first run.
-        bundle = write_bundle(store, {**read_bundle(store, bundle), **local_files(shipment.modules)})
+        files = {**read_bundle(store, bundle), **local_files(shipment.modules)}
+        bundle, code = write_bundle(store, files), _name_code(files)
     orders = dataclasses.replace(
         run.orders,
         count=len(indices),
@@ -151,6 +156,7 @@ def stage_again(
         is_rerun=func is None,
         resources=resources,
         function=name,
+        code=code,
         python=PYTHON,
         orders=orders,
     )
@@ -170,6 +176,11 @@ def check_python(run: Run) -> None:
             f"run {run.run_id} was started with Python {run.python} and this is {PYTHON}: "
             f"go on with Python {run.python}"
         )
+
+
+def _name_code(files: dict[str, bytes]) -> str:
+    """Name the state of the modules among files: a result written beside them is no other code."""
+    return bundle_key({name: content for name, content in files.items() if is_code(Path(name))})
 
 
 def _threads(resources: Resources) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import logging
 import threading
 import time
@@ -21,6 +22,8 @@ _SHORTEST_S = 0.05
 _LONGEST_S = 1.0
 # Looks that take longer than this are spaced, so that they take no more than this share of the time.
 _NOTICED_S = 0.005
+# So long the end of the interpreter waits for a look that is under way, and the callbacks that it calls.
+_LAST_LOOK_S = 60.0
 _SHARE = 0.2
 
 
@@ -116,6 +119,9 @@ class Watcher:
         self._changed = threading.Condition()
         self._is_woken = False
         self._thread: threading.Thread | None = None
+        self._looking = threading.Lock()
+        # Daemon threads die with the interpreter, in the midst of a person's callback too.
+        atexit.register(self._looking.acquire, timeout=_LAST_LOOK_S)
 
     def follow(self, followed: Followed) -> None:
         """Look after a run until it is over."""
@@ -146,7 +152,8 @@ class Watcher:
                 self._is_woken = False
                 followed = list(self._followed)
             began = self._clock()
-            has_moved = sum(_advance_safely(one) for one in followed) > 0  # each one is looked at
+            with self._looking:
+                has_moved = sum(_advance_safely(one) for one in followed) > 0  # each one is looked at
             spent_s = self._clock() - began
             wait_s = _SHORTEST_S if has_moved else min(wait_s * 1.5, _LONGEST_S)
             if spent_s > _NOTICED_S:

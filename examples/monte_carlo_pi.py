@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import threading
-
 import numpy as np
 
 import cloudknot as ck
@@ -19,10 +17,7 @@ def monte_pi_count(n):
 
 def pi_from_future(future):
     """Print pi when the map is done: the quarter circle covers pi / 4 of the square."""
-    try:
-        print(f"pi is about {4.0 * np.sum(future.result()) / (n_jobs * n_samples):.6f}")
-    finally:
-        has_printed.set()
+    print(f"pi is about {4.0 * np.sum(future.result()) / (n_jobs * n_samples):.6f}")
 
 
 if __name__ == "__main__":
@@ -32,8 +27,5 @@ if __name__ == "__main__":
     future = knot.map(np.ones(n_jobs, dtype=np.int32) * n_samples)
     knot.view_jobs()
 
-    has_printed = threading.Event()
     future.add_done_callback(pi_from_future)
-    # A script must wait, because its jobs end with it; a notebook goes on. It waits for the callback:
-    # future.result() may return before the callback has run.
-    has_printed.wait()
+    future.result()  # a script must wait, because its jobs end with it; a notebook goes on

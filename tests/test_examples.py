@@ -18,6 +18,7 @@ import pandas as pd
 import pytest
 import requests
 from matplotlib.image import imread
+from scipy import stats
 
 from cloudknot.client import Client
 from cloudknot.knot import Knot
@@ -193,6 +194,18 @@ def test_the_summary_agrees_with_a_direct_computation(
         assert summary.loc[tract, "difference"] == pytest.approx(als.mean() - ctrl.mean(), abs=1e-12)
         assert summary.loc[tract, "missing"] == person.isna().sum()
         assert (summary.loc[tract, "ALS_n"], summary.loc[tract, "CTRL_n"]) == (len(als), len(ctrl))
+
+
+def test_the_intervals_are_those_of_student_and_welch(means: pd.DataFrame, groups: pd.Series) -> None:
+    summary = tract_summary.summarise(means, groups)
+
+    for tract in means.columns:
+        als, ctrl = (means.loc[groups == name, tract].dropna() for name in ("ALS", "CTRL"))
+        for name, values in (("ALS", als), ("CTRL", ctrl)):
+            low, high = stats.ttest_1samp(values, 0).confidence_interval()
+            assert summary.loc[tract, f"{name}_half"] == pytest.approx((high - low) / 2, abs=1e-12)
+        low, high = stats.ttest_ind(als, ctrl, equal_var=False).confidence_interval()
+        assert summary.loc[tract, "difference_half"] == pytest.approx((high - low) / 2, abs=1e-12)
 
 
 def test_a_tract_that_is_wholly_missing_is_nan_and_not_zero(means: pd.DataFrame) -> None:

@@ -161,7 +161,7 @@ class LocalBackend:
                 sys_path=path,
                 cwd=run.cwd,
                 environment=orders.environment(os.environ),
-                code=orders.bundle,
+                code=run.code,
             ),
             side_by_side=_side_by_side(run.resources, self._workers),
         )

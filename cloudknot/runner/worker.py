@@ -20,6 +20,7 @@ import time
 import traceback
 from collections.abc import Callable, Iterator, Mapping
 from functools import partial
+from pathlib import Path
 from types import TracebackType
 from typing import Any, NamedTuple
 
@@ -35,6 +36,8 @@ LARGE_VALUE_BYTES = 1 << 20
 
 # An item that takes less time than this is not looked at for its memory: looking would cost more.
 _MEASURED_S = 1e-3
+_STANDARD_LIBRARY = str(Path(os.__file__).parent)
+_LIBRARIES = frozenset({"site-packages", "dist-packages"})
 _PEAK_UNIT_BYTES = 1 if sys.platform == "darwin" else 1024
 
 
@@ -230,11 +233,17 @@ def _own_frames_removed(trace: TracebackType | None) -> TracebackType | None:
 
 
 def _where(trace: TracebackType | None) -> str:
-    if trace is None:
-        return ""
-    while trace.tb_next is not None:
-        trace = trace.tb_next
-    return f"{trace.tb_frame.f_code.co_filename}:{trace.tb_lineno}"
+    """Return the last line of the person's own code that an exception came through, or else the last."""
+    lines = [(frame.f_code.co_filename, number) for frame, number in traceback.walk_tb(trace)]
+    own = [line for line in lines if not _is_library(line[0])]
+    filename, number = (own or lines or [("", 0)])[-1]
+    return f"{filename}:{number}" if filename else ""
+
+
+def _is_library(filename: str) -> bool:
+    return filename.startswith((_STANDARD_LIBRARY, "<frozen")) or not _LIBRARIES.isdisjoint(
+        Path(filename).parts
+    )
 
 
 def _type_name(kind: type) -> str:

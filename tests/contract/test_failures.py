@@ -102,6 +102,19 @@ def test_the_failed_are_told_and_grouped_by_cause(make_knot: MakeKnot) -> None:
     assert "3 x KeyError: 'subject'" in repr(future.failed)
 
 
+def test_a_failure_inside_a_library_is_placed_in_the_persons_own_code(make_knot: MakeKnot) -> None:
+    def parse(x: str) -> Any:
+        import json
+
+        return json.loads(x)
+
+    future = make_knot(parse).map(["{"])
+    future.exception()
+    [cause] = future.failed.causes()
+    assert cause.startswith("json.decoder.JSONDecodeError: Expecting property name")
+    assert "test_failures.py:" in cause
+
+
 def test_retry_failed_runs_only_those(make_knot: MakeKnot, tmp_path: Path) -> None:
     def fail_at_first(x: int) -> int:
         with (tmp_path / f"{x}").open("a") as file:
@@ -336,6 +349,10 @@ class TestOnError:
         assert isinstance(future[499].exception(), CallSkippedError)
         assert "the first 20 items all failed with ZeroDivisionError" in str(future[499].exception())
         assert len(future.failed) == 500
+        ran, not_run = future.failed.causes().items()
+        assert ran[0].startswith("ZeroDivisionError")
+        assert not_run[0].startswith("CallSkippedError: was not run: the first 20 items all failed")
+        assert f"stopped: 0 done, {len(ran[1])} failed, {len(not_run[1])} not run of 500" in repr(future)
         skipped = sum(isinstance(item.exception(), CallSkippedError) for item in future)
         assert 500 - skipped < 40
 

@@ -107,7 +107,7 @@ class TestAfterKill:
         assert future[0].logs() == "item 0\n"
         with pytest.raises(CallLostError, match=r"the process that ran it has ended.*resume\(\)"):
             future.result(timeout=5)
-        assert "interrupted: 4 done of 12" in repr(future)
+        assert "interrupted: 4 done, 8 not finished of 12" in repr(future)
 
     def test_resume_runs_what_had_not_finished_and_only_that(
         self, script: Script, killed: str, other: Client
@@ -356,7 +356,7 @@ def test_ctrl_c_at_the_end_of_a_script_leaves_an_interrupted_run(script: Script,
     wait_until(lambda: len(list(script.folder.glob("began-*"))) == WORKERS)
     process.send_signal(signal.SIGINT)
     process.communicate(timeout=20)
-    assert "interrupted: 0 done of 2" in repr(other.find(run_id))
+    assert "interrupted: 0 done, 2 not finished of 2" in repr(other.find(run_id))
 
 
 def test_failures_that_differ_only_in_the_item_are_one_cause(make_knot: MakeKnot) -> None:
@@ -367,3 +367,13 @@ def test_failures_that_differ_only_in_the_item_are_one_cause(make_knot: MakeKnot
     future.exception()
     assert list(future.failed.causes().values()) == [[0, 1, 2, 3, 4]]
     assert next(iter(future.failed.causes())).startswith("KeyError: 'sub-00' (")
+
+
+def test_a_callback_under_way_is_let_finish_at_the_end_of_the_interpreter(script: Script) -> None:
+    out = script.run(
+        "import time\nimport cloudknot as ck\n"
+        "future = ck.Knot(abs).map([-1])\n"
+        "future.add_done_callback(lambda f: (time.sleep(0.3), print('callback', f.result())))\n"
+        "future.result()\n"
+    )
+    assert out.strip() == "callback [1]"
