@@ -402,12 +402,12 @@ def test_an_ambiguous_beginning_lists_the_candidates(cli: CommandLine, script: S
 
 def test_cancel_stops_another_process_run(cli: CommandLine, gated: tuple[str, subprocess.Popen[str]]) -> None:
     run_id, process = gated
-    assert cli.run("cancel", run_id).stdout == f"{run_id} is cancelled: 4 done of 40\n"
+    assert cli.run("cancel", run_id).stdout == f"{run_id} is cancelled: 4 done, 36 not finished of 40\n"
     _, err = process.communicate(timeout=20)
     assert "CancelledError" in err
     assert cli.status(run_id) == ("cancelled", 4)
     again = cli.run("cancel", run_id).stdout
-    assert again == f"nothing to cancel: {run_id} is cancelled: 4 done of 40\n"
+    assert again == f"nothing to cancel: {run_id} is cancelled: 4 done, 36 not finished of 40\n"
 
 
 def test_resume_finishes_a_killed_run(cli: CommandLine, interrupted: str, gate: Path) -> None:
