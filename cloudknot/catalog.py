@@ -20,7 +20,7 @@ from cloudknot.errors import RunOwnedError
 from cloudknot.ledger import read_mark
 from cloudknot.runner.keys import Keys
 from cloudknot.runner.stores import Store
-from cloudknot.runs import Run
+from cloudknot.runs import Run, State, Status
 
 
 class Entry(NamedTuple):
@@ -81,34 +81,50 @@ class Catalog:
             A living process has it, or another one took it just now.
         """
         keys = Keys(run_id)
-        if self.is_owned(store, run_id):
-            mark = self._last_owner(store, run_id) or {}
+        generation = count_owners(store, run_id)
+        if self._is_live(store, run_id, generation):
+            mark = read_mark(store, keys.owner(generation)) or {}
             raise RunOwnedError(
                 f"run {run_id} is being run by process {mark.get('pid')} on {mark.get('host')}: "
                 "attach follows it; resume is for runs whose process has ended"
             )
         mark = {"lock": self._own_lock(), "pid": os.getpid(), "host": socket.gethostname()}
-        generation = sum(1 for _ in store.list(keys.owners)) + 1
-        if not store.put(keys.owner(generation), json.dumps(mark).encode(), if_absent=True):
+        # Only one of many takers writes this key.
+        if not store.put(keys.owner(generation + 1), json.dumps(mark).encode(), if_absent=True):
             raise RunOwnedError(f"run {run_id} was taken by another process just now: attach follows it")
         self._running.add(run_id)
 
     def is_owned(self, store: Store, run_id: str) -> bool:
         """Return whether a living process has the run and has not brought it to its end."""
-        mark = self._last_owner(store, run_id)
-        if mark is None or read_mark(store, Keys(run_id).settled) is not None:
-            return False
-        if self._lock is not None and mark["lock"] == Path(self._lock.name).name:
-            return run_id in self._running
-        return self._is_locked(str(mark["lock"]))
+        return self._is_live(store, run_id, count_owners(store, run_id))
+
+    def look(self, store: Store, run_id: str) -> Status:
+        """Say where a run stands, as its record and its owner's life tell."""
+        keys, generation = Keys(run_id), count_owners(store, run_id)
+        if self._is_live(store, run_id, generation):
+            return Status(state=State.RUNNING)
+        end = read_mark(store, keys.settled(generation))
+        if end is not None:
+            return Status(state=State(end["state"]), reason=end["reason"])
+        if read_mark(store, keys.cancel_run(generation)) is not None:
+            return Status(state=State.CANCELLED)
+        stopped = read_mark(store, keys.stopped(generation))
+        if stopped is not None:
+            return Status(state=State.STOPPED, reason=stopped["reason"])
+        return Status(state=State.INTERRUPTED, reason="the process that ran it has ended")
 
     def let_go(self, run_id: str) -> None:
         """Take note that this process has brought a run to its end."""
         self._running.discard(run_id)
 
-    def _last_owner(self, store: Store, run_id: str) -> dict[str, object] | None:
-        owners = list(store.list(Keys(run_id).owners))
-        return read_mark(store, owners[-1]) if owners else None
+    def _is_live(self, store: Store, run_id: str, generation: int) -> bool:
+        keys = Keys(run_id)
+        mark = read_mark(store, keys.owner(generation)) if generation else None
+        if mark is None or read_mark(store, keys.settled(generation)) is not None:
+            return False
+        if self._lock is not None and mark["lock"] == Path(self._lock.name).name:
+            return run_id in self._running
+        return self._is_locked(str(mark["lock"]))
 
     def _own_lock(self) -> str:
         if self._lock is None:
@@ -145,3 +161,8 @@ class Catalog:
             for entry in entries:
                 if not entry.name.startswith(".") and (name is None or entry.name.startswith(f"{name}-")):
                     yield entry.name
+
+
+def count_owners(store: Store, run_id: str) -> int:
+    """Return how often a run was run: 1 when it was begun, and 1 more for each time it was resumed."""
+    return sum(1 for _ in store.list(Keys(run_id).owners))

@@ -5,22 +5,24 @@ from __future__ import annotations
 import dataclasses
 import datetime
 import os
+import shutil
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
 from typing import Any
 from weakref import WeakValueDictionary
 
 from cloudknot.backends import Backend, make_backend
 from cloudknot.calls import CallFuture
-from cloudknot.catalog import Catalog
+from cloudknot.catalog import Catalog, count_owners
 from cloudknot.config import Settings, check_home, load_settings
 from cloudknot.display import JobRow
 from cloudknot.errors import InputError, StoreError, UnknownRunError
 from cloudknot.events import Observer, RunSubmitted, tell
 from cloudknot.futures import MapFuture
 from cloudknot.items import Items
-from cloudknot.ledger import Counts, Outcomes, read_mark, read_run, write_mark, write_run
+from cloudknot.ledger import Counts, Outcomes, cancelled_positions, read_mark, read_run, write_mark, write_run
 from cloudknot.progress import make_progress_bar
 from cloudknot.runner.keys import Keys
 from cloudknot.runner.shards import decode_indices
@@ -32,6 +34,8 @@ from cloudknot.watcher import Following, Watcher
 
 # How often the process that runs a run looks whether another one asks to cancel it.
 _LOOK_FOR_CANCEL_S = 1.0
+# So long is waited for the workers of a run that was cancelled.
+_END_S = 30.0
 
 
 class Client:
@@ -78,11 +82,17 @@ class Client:
         """Return the map future of a run; see `attach`."""
         with self._lock:
             future = self._futures.get(run_id)
-            if future is not None and (future.state in (State.RUNNING, State.DONE)):
+            is_current = future is not None and future.state in (State.RUNNING, State.DONE)
+            if future is not None and (is_current or run_id in self._active):
                 return future  # otherwise another process may have resumed it
             store = self._store_of(run_id)
             run = read_run(store, run_id)
-            return self._follow(run, store, lambda: self._look_from_outside(store, run_id))
+            future = self._make_future(run, store)
+        following = Following(future, lambda: self._catalog.look(store, run_id))
+        following.advance()  # what has ended already is there at once
+        if not following.is_over:
+            self._watcher.follow(following)
+        return future
 
     def jobs(self, name: str | None = None) -> list[str]:
         """Return the ids of the known runs, oldest first."""
@@ -90,11 +100,15 @@ class Client:
 
     def cancel(self, run: Run, position: int | None) -> None:
         """Stop a run, or one item, in whichever process it runs."""
-        is_here = run.run_id in self._active
-        if is_here:
-            self._backend(run.backend).cancel(run, position)
-        if position is None or not is_here:
-            write_mark(self._store_of(run.run_id), Keys(run.run_id).cancel(position), {})
+        try:
+            if run.run_id in self._active:
+                self._backend(run.backend).cancel(run, position)
+        finally:
+            store, keys = self._store_of(run.run_id), Keys(run.run_id)
+            if position is None:
+                write_mark(store, keys.cancel_run(count_owners(store, run.run_id)), {})
+            else:
+                write_mark(store, keys.cancel_item(position), {})
 
     def read_log(self, run: Run, position: int) -> bytes:
         """Return what an item that runs here has written so far."""
@@ -124,10 +138,10 @@ class Client:
         if future.items.outcomes.is_complete:
             return future
         check_python(run)
+        ended = self._active.get(run.run_id) if future.done() else None
+        if ended is not None:
+            ended.wait(_END_S)  # it was cancelled just now, and its workers are on their way out
         self._catalog.own(store, run.run_id)
-        keys = Keys(run.run_id)
-        for mark in (keys.cancels, keys.stopped, keys.settled):
-            store.delete(mark)
         return self._run(self._backend(run.backend), run)
 
     def clobber(self, name: str, *, results: bool) -> tuple[int, int]:
@@ -158,12 +172,13 @@ class Client:
         removed = [run_id for run_id in old if run_id not in needed]
         for run_id in removed:
             self._remove(run_id)
+        self._sweep(before)
         return removed
 
     def row(self, run_id: str) -> JobRow:
         """Return a run's line for a table, without reading its items where its end is written down."""
         store = self._store_of(run_id)
-        end = read_mark(store, Keys(run_id).settled)
+        end = read_mark(store, Keys(run_id).settled(count_owners(store, run_id)))
         if end is None or run_id in self._active:
             future = self.find(run_id)
             run, state, counts = future.run, future.state, future.items.counts
@@ -180,62 +195,45 @@ class Client:
             self._catalog.add(run, backend.store.uri)
             return self._run(backend, run)
         except BaseException:
-            self._forget(backend.store, run.run_id)
+            backend.cancel(run)
+            self._remove(run.run_id)
             raise
 
     def _run(self, backend: Backend, run: Run) -> MapFuture[Any]:
-        self._active[run.run_id] = threading.Event()
-        backend.submit(run)
-        look = _OwnersLook(backend, run)
         with self._lock:
-            future = self._follow(run, backend.store, look, on_end=self._write_end)
+            future = self._make_future(run, backend.store)
+            self._active[run.run_id] = threading.Event()
+        try:
+            backend.submit(run)
+        except BaseException:
+            self._active.pop(run.run_id).set()
+            raise
         future.items.outcomes.refresh()  # a resumed run has some already
         tell(self._observers, RunSubmitted(run=run, counts=future.items.counts))
-        return future
-
-    def _follow(
-        self,
-        run: Run,
-        store: Store,
-        look: Callable[[], Status],
-        *,
-        on_end: Callable[[MapFuture[Any], Status], None] = lambda future, status: None,
-    ) -> MapFuture[Any]:
-        future: MapFuture[Any] = MapFuture(run, _items_of(store, run), self)
-        self._futures[run.run_id] = future
-        is_own = run.run_id in self._active
-        following = Following(future, look, observers=self._observers if is_own else (), on_end=on_end)
-        if not is_own or not run.orders.count:
-            following.advance()  # what has ended already is there at once
+        look = _OwnersLook(backend, run)
+        following = Following(future, look, observers=self._observers, on_end=self._write_end)
+        if not run.orders.count:
+            following.advance()  # a map of nothing is done at once
         if not following.is_over:
             self._watcher.follow(following)
         return future
 
+    def _make_future(self, run: Run, store: Store) -> MapFuture[Any]:
+        future: MapFuture[Any] = MapFuture(run, _items_of(store, run), self)
+        self._futures[run.run_id] = future
+        return future
+
     def _write_end(self, future: MapFuture[Any], status: Status) -> None:
-        run = future.run
-        self._catalog.let_go(run.run_id)
-        ended = self._active.pop(run.run_id, None)
+        run, store = future.run, self._store_of(future.run_id)
+        self._backend(run.backend).forget(run)
+        end = {"state": status.state, "reason": status.reason, **future.items.counts._asdict()}
         try:
-            counts = future.items.counts
-            end = {"state": status.state, "reason": status.reason, **counts._asdict()}
-            write_mark(self._store_of(run.run_id), Keys(run.run_id).settled, end)
+            write_mark(store, Keys(run.run_id).settled(count_owners(store, run.run_id)), end)
         finally:
+            self._catalog.let_go(run.run_id)
+            ended = self._active.pop(run.run_id, None)
             if ended is not None:
                 ended.set()
-
-    def _look_from_outside(self, store: Store, run_id: str) -> Status:
-        keys = Keys(run_id)
-        if read_mark(store, keys.settled) is None and self._catalog.is_owned(store, run_id):
-            return Status(state=State.RUNNING)
-        end = read_mark(store, keys.settled)  # again: the owner may have ended in between
-        if end is not None:
-            return Status(state=State(end["state"]), reason=end["reason"])
-        if read_mark(store, keys.cancel(None)) is not None:
-            return Status(state=State.CANCELLED)
-        stopped = read_mark(store, keys.stopped)
-        if stopped is not None:
-            return Status(state=State.STOPPED, reason=stopped["reason"])
-        return Status(state=State.INTERRUPTED, reason="the process that ran it has ended")
 
     def _backend(self, name: str) -> Backend:
         with self._lock:
@@ -258,17 +256,26 @@ class Client:
             yield run.parent
             run_id = run.parent
 
+    def _sweep(self, before: datetime.datetime) -> None:
+        """Remove inputs of maps that were never begun, and modules that no run names any more."""
+        known = {entry.run_id for entry in self._catalog.entries()}
+        bundles = {read_run(self._store_of(run_id), run_id).orders.bundle for run_id in known}
+        for folder in (self.settings.home / "runs").glob("*"):
+            if folder.name not in known and folder.stat().st_mtime < before.timestamp():
+                self._home_store.delete(Keys(folder.name).prefix)
+        for key in list(self._home_store.list("bundles/")):
+            if key not in bundles:
+                self._home_store.delete(key)
+                shutil.rmtree(self.settings.home / "code" / Path(key).stem, ignore_errors=True)
+
     def _remove(self, run_id: str) -> None:
         ended = self._active.get(run_id)
         if ended is not None:
-            ended.wait(timeout=30)  # a worker's last pack must not bring the folder back
-        self._forget(self._store_of(run_id), run_id)
-
-    def _forget(self, store: Store, run_id: str) -> None:
+            ended.wait(_END_S)  # a worker's last pack must not bring the folder back
+        store = self._store_of(run_id)
         self._catalog.let_go(run_id)
         self._catalog.remove(run_id)
         self._futures.pop(run_id, None)
-        self._active.pop(run_id, None)
         store.delete(Keys(run_id).prefix)
 
 
@@ -285,9 +292,11 @@ class _OwnersLook:
         now = time.monotonic()
         if now >= self._next:
             self._next = now + _LOOK_FOR_CANCEL_S
-            for key in self._backend.store.list(self._keys.cancels):
-                asked = key.rpartition("/")[2]
-                self._backend.cancel(self._run, None if asked == "all" else int(asked))
+            store, run_id = self._backend.store, self._run.run_id
+            for position in cancelled_positions(store, run_id):
+                self._backend.cancel(self._run, position)
+            if read_mark(store, self._keys.cancel_run(count_owners(store, run_id))) is not None:
+                self._backend.cancel(self._run)
         return self._backend.poll(self._run)
 
 

@@ -10,6 +10,8 @@ from cloudknot.items import Items
 from cloudknot.runner.envelopes import Outcome
 
 _SHOWN_CAUSES = 5
+# A display looks at no more failures than this.
+LOOKED_AT = 1000
 _ERRORS = {
     Outcome.NOT_PICKLABLE: "NotPicklableError",
     Outcome.TIMED_OUT: "CallTimeoutError",
@@ -56,8 +58,13 @@ class Failed(Sequence[CallFuture[R]], Generic[R]):
             return [self._item(index) for index in self.indices[place]]
         return self._item(self.indices[place])
 
-    def causes(self) -> dict[str, list[int]]:
+    def causes(self, *, limit: int | None = None) -> dict[str, list[int]]:
         """Return the failed items grouped by cause, most frequent first, and last those that never ran.
+
+        Parameters
+        ----------
+        limit : int, optional
+            Look at this many of them only.
 
         Returns
         -------
@@ -66,7 +73,7 @@ class Failed(Sequence[CallFuture[R]], Generic[R]):
             the same type at the same line are one cause, also where their messages name the item.
         """
         groups: dict[tuple[str, str], list[int]] = {}
-        for index in self.indices:
+        for index in self.indices[:limit]:
             groups.setdefault(self._key(index), []).append(index)
         # What never ran tells nothing of the cause, however many they are.
         by_weight = sorted(
@@ -75,7 +82,10 @@ class Failed(Sequence[CallFuture[R]], Generic[R]):
         return {self._describe(indices[0]): indices for indices in by_weight}
 
     def __repr__(self) -> str:
-        causes = [f"{len(indices)} x {cause}" for cause, indices in self.causes().items()]
+        groups = self.causes(limit=LOOKED_AT).items()
+        causes = [f"{len(indices)} x {cause}" for cause, indices in groups]
+        if len(self) > LOOKED_AT:
+            causes[0] = f"of the first {LOOKED_AT}: {causes[0]}"
         more = [f"{len(causes) - _SHOWN_CAUSES} more causes"] if len(causes) > _SHOWN_CAUSES else []
         said = "; ".join(causes[:_SHOWN_CAUSES] + more)
         return f"<{len(self)} failed of {len(self._items)}{f': {said}' if said else ''}>"

@@ -8,9 +8,9 @@ from concurrent.futures import CancelledError, Future, InvalidStateError
 from typing import Any, Generic, Literal, Protocol, cast, overload
 from weakref import WeakValueDictionary
 
-from cloudknot.calls import CallFuture, R, settle_call
+from cloudknot.calls import CallFuture, R, cancel_and_notify, check_may_wait
 from cloudknot.display import describe_counts, html_of_future
-from cloudknot.failures import Failed
+from cloudknot.failures import LOOKED_AT, Failed
 from cloudknot.items import Items
 from cloudknot.opening import Answer, open_envelope
 from cloudknot.runner.envelopes import Outcome
@@ -61,6 +61,7 @@ class MapFuture(Future[list[R]], Sequence[CallFuture[R]], Generic[R]):
         self.state = State.RUNNING
         self._control = control
         self._lock = threading.RLock()
+        self._notify_once = threading.Lock()
         self._awaited: dict[int, CallFuture[R]] = {}
         self._cancelled: dict[int, CallFuture[R]] = {}
         self._made: WeakValueDictionary[int, CallFuture[R]] = WeakValueDictionary()
@@ -117,6 +118,7 @@ class MapFuture(Future[list[R]], Sequence[CallFuture[R]], Generic[R]):
         TimeoutError
             The time is over; the run goes on.
         """
+        check_may_wait(self)
         if return_exceptions:
             self._wait(timeout)
             answers = (self._answer(index) for index in range(len(self)))
@@ -135,6 +137,7 @@ class MapFuture(Future[list[R]], Sequence[CallFuture[R]], Generic[R]):
 
     def exception(self, timeout: float | None = None) -> BaseException | None:
         """Wait for all items and return the first failed one's exception, or None."""
+        check_may_wait(self)
         super().exception(timeout)
         first = next(self.items.not_fine(), None)
         if first is not None:
@@ -154,19 +157,17 @@ class MapFuture(Future[list[R]], Sequence[CallFuture[R]], Generic[R]):
         bool
             False when it was done before.
         """
-        if self.cancelled():
-            return True
-        if not super().cancel():
-            return False
         with self._lock:
-            self.state = State.CANCELLED
-            self._explain = _cancelled
-            awaited = list(self._awaited.values())
-            self._awaited.clear()
-        self._control.cancel(self.run, None)
-        self.set_running_or_notify_cancel()
-        for item in awaited:
-            settle_call(item, Answer(exception=CancelledError()))
+            if self._explain is not None:  # its end is decided already
+                return self.state is State.CANCELLED
+            self.state, self._explain = State.CANCELLED, _cancelled
+            awaited, self._awaited = self._awaited, {}
+        cancel_and_notify(self, self._notify_once)
+        try:
+            self._control.cancel(self.run, None)
+        finally:
+            for item in awaited.values():
+                item.settle(Answer(exception=CancelledError()))
         return True
 
     def running(self) -> bool:
@@ -219,21 +220,21 @@ class MapFuture(Future[list[R]], Sequence[CallFuture[R]], Generic[R]):
             ended = [(index, self._awaited.pop(index, None)) for index in indices]
         for index, item in ended:
             if item is not None:
-                settle_call(item, self._open(index))
+                item.settle(self._open(index))
 
     def finish(self, state: State, explain: Explain) -> None:
         """Settle what is left: nothing more will come. For the watcher."""
         with self._lock:
-            if self._explain is None:
+            is_decided = self._explain is not None
+            if not is_decided:
                 self.state, self._explain = state, explain
             awaited, self._awaited = self._awaited, {}
         for index, item in awaited.items():
-            settle_call(item, self._answer(index))
-        if self.cancelled():
+            item.settle(self._answer(index))
+        if is_decided:
             return
         if state is State.CANCELLED:
-            super().cancel()
-            self.set_running_or_notify_cancel()
+            cancel_and_notify(self, self._notify_once)
         else:
             self.set_result([])  # the values are read when they are asked for
 
@@ -241,7 +242,7 @@ class MapFuture(Future[list[R]], Sequence[CallFuture[R]], Generic[R]):
         return f"<MapFuture {self.run_id} {describe_counts(self.state, self.items.counts, len(self))}>"
 
     def _repr_html_(self) -> str:
-        return html_of_future(self.run, self.state, self.items.counts, self.failed.causes())
+        return html_of_future(self.run, self.state, self.items.counts, self.failed.causes(limit=LOOKED_AT))
 
     def _wait(self, timeout: float | None) -> None:
         try:
@@ -259,7 +260,7 @@ class MapFuture(Future[list[R]], Sequence[CallFuture[R]], Generic[R]):
             if not has_ended:
                 self._awaited[index] = item
         if has_ended:
-            settle_call(item, self._answer(index))
+            item.settle(self._answer(index))
         return item
 
     def _answer(self, index: int) -> Answer:
@@ -301,7 +302,9 @@ class MapFuture(Future[list[R]], Sequence[CallFuture[R]], Generic[R]):
         """Stop one item. For its own future."""
         with self._lock:
             # The ledger may never hear of it, so the future itself must not be forgotten.
-            self._cancelled[index] = self._awaited.pop(index)
+            item = self._awaited.pop(index, None)
+            if item is not None:
+                self._cancelled[index] = item
         position = self.items.position(index)
         if position is not None:
             self._control.cancel(self.run, position)

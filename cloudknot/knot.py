@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import inspect
+import os
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Generic, Literal, NamedTuple, TypeVar, overload
 
@@ -103,9 +105,14 @@ class Knot(Generic[R]):
     ) -> None:
         if not callable(func):
             raise InputError(f"func must be callable, not {type(func).__name__} {func!r:.80}")
+        if inspect.iscoroutinefunction(func):
+            raise InputError(
+                f"func {name_of(func)!r} is async: give one that calls asyncio.run({name_of(func)}(x))"
+            )
         self.func = func
         self.name = check_name(knot_name_of(func) if name is None else name)
-        self._client = current_client() if client is None else client
+        self._client_here = current_client() if client is None else client
+        self._pid = os.getpid()
         self.backend = check_backend(self._client.settings.backend if backend is None else backend)
         self.resources = Resources(vcpus=vcpus, memory_mib=memory_mib, timeout_s=timeout_s)
         self.retry = retries if isinstance(retries, Retry) else Retry(raised=retries)
@@ -195,6 +202,12 @@ class Knot(Generic[R]):
             Remove the jobs' inputs and results from the ledger too.
         """
         return Clobbered(*self._client.clobber(self.name, results=results))
+
+    @property
+    def _client(self) -> Client:
+        if os.getpid() != self._pid:  # in a forked child the parent's threads are not there
+            self._client_here, self._pid = current_client(), os.getpid()
+        return self._client_here
 
     def __repr__(self) -> str:
         return f"<Knot {self.name}: {name_of(self.func)} on {self.backend}>"

@@ -98,6 +98,12 @@ def read_mark(store: Store, key: str) -> dict[str, Any] | None:
     return mark
 
 
+def cancelled_positions(store: Store, run_id: str) -> Iterator[int]:
+    """Yield the positions that somebody has asked to cancel."""
+    prefix = Keys(run_id).cancels + "item-"
+    return (int(key[len(prefix) :]) for key in store.list(prefix))
+
+
 class Counts(NamedTuple):
     """How many items have ended."""
 
@@ -194,13 +200,21 @@ class Outcomes:
             for position, offset in pack.offsets.items():
                 payload = payload_of(data, offset)
                 is_stored = self._states[position] == Outcome.STORED_VALUE
-                yield self._store.get(bytes(payload).decode()) if is_stored else payload
+                yield self._get(bytes(payload).decode()) if is_stored else payload
 
     def read_stored(self, envelope: Envelope) -> bytes:
         """Return the pickle of an item's value or exception, wherever it lies."""
         if envelope.outcome is Outcome.STORED_VALUE:
-            return self._store.get(envelope.payload.decode())
+            return self._get(envelope.payload.decode())
         return envelope.payload
+
+    def _get(self, key: str) -> bytes:
+        try:
+            return self._store.get(key)
+        except KeyError:
+            raise StoreError(
+                f"{key} is gone from {self._store.uri}: the run's results were removed"
+            ) from None
 
     def _add(self, key: str) -> list[int]:
         first = int(key.rpartition("/")[2])
@@ -209,6 +223,8 @@ class Outcomes:
         insort(self._packs, first)
         positions = []
         for position, _, state in entries:
+            if self._states[position]:
+                continue  # an item ends once
             self._states[position] = state
             positions.append(position)
             if state in SUCCESSES:
@@ -220,7 +236,7 @@ class Outcomes:
         return positions
 
     def _split(self, first: int) -> Iterator[tuple[int, int, int]]:
-        data = self._store.get(self._keys.pack(first))
+        data = self._get(self._keys.pack(first))
         found, _ = split_envelopes(data)
         self._remember(first, _Pack(data, {position: offset for _, position, offset in found}))
         return ((position, offset, outcome) for outcome, position, offset in found)

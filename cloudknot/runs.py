@@ -145,12 +145,17 @@ class FailureRule:
         self._on_error = on_error
         self._waiting = set(canaries) if on_error == "auto" and len(canaries) >= CANARY_ITEMS else set()
         self._signature: tuple[str, str] | None = None
+        self._alike = 0
         self.reason = ""
 
     @property
     def is_open(self) -> bool:
         """Return whether ``"auto"`` has yet to see an item that does not fail like the others."""
         return bool(self._waiting) and not self.reason
+
+    def holds(self, position: int) -> bool:
+        """Return whether an item behind the first ones should wait until these have ended."""
+        return self.is_open and position not in self._waiting and self._alike >= CANARY_ITEMS // 2
 
     @property
     def is_watching(self) -> bool:
@@ -161,6 +166,11 @@ class FailureRule:
         """Take note of an item that did not fail."""
         self._waiting.clear()
 
+    def forget(self, position: int) -> None:
+        """Wait no more for an item: it was cancelled, which is no failure."""
+        if position in self._waiting:
+            self._waiting.clear()  # fewer than all first items can fail now
+
     def observe_failure(self, position: int, signature: tuple[str, str]) -> None:
         """Take note of an item that failed; ``reason`` is set when the map must stop."""
         if self._on_error == "stop":
@@ -170,6 +180,7 @@ class FailureRule:
                 self._waiting.clear()
                 return
             self._signature = signature
+            self._alike += 1
             self._waiting.discard(position)
             if not self._waiting:
                 self.reason = (

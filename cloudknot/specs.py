@@ -6,6 +6,7 @@ import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from numbers import Integral, Real
 from typing import get_args
 
 from cloudknot.errors import InputError
@@ -45,9 +46,10 @@ class Resources:
             value = getattr(self, name)
             if value is None and name != "vcpus":
                 continue
-            _check_number(name, value)
-            if not (value > 0 and math.isfinite(value)):
+            number = _as_number(name, value)
+            if not (number > 0 and math.isfinite(number)):
                 raise InputError(f"{name} must be positive, not {value!r}")
+            object.__setattr__(self, name, int(number) if name == "memory_mib" else number)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -73,8 +75,10 @@ class Retry:
     def __post_init__(self) -> None:
         for name in ("raised", "lost"):
             value = getattr(self, name)
-            if isinstance(value, bool) or not isinstance(value, int) or value < 0:
+            whole = _as_whole_number(value)
+            if whole is None or whole < 0:
                 raise InputError(f"retries must be a whole number from 0 up, not {value!r} ({name})")
+            object.__setattr__(self, name, whole)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -144,9 +148,11 @@ def check_chunk_size(chunk_size: object) -> int | None:
     return whole
 
 
-def _check_number(name: str, value: object) -> None:
-    if isinstance(value, bool) or not isinstance(value, int | float):
+def _as_number(name: str, value: object) -> int | float:
+    # numpy's numbers are registered as Real too.
+    if isinstance(value, bool) or not isinstance(value, Real):
         raise InputError(f"{name} must be a number, not {type(value).__name__} {value!r}")
+    return int(value) if isinstance(value, Integral) else float(value)
 
 
 def _as_whole_number(value: object) -> int | None:

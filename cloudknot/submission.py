@@ -90,7 +90,8 @@ def stage(request: Request, items: Iterable[Any], store: Store, now: datetime.da
         length=shards[-1],
         orders=orders,
         resources=request.resources,
-        sys_path=tuple(entry or cwd for entry in sys.path),
+        # Python's own import passes over entries that are no strings.
+        sys_path=tuple(entry or cwd for entry in sys.path if isinstance(entry, str)),
         cwd=cwd,
         function=shipment.name,
         code=_name_code(files),

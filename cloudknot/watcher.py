@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable
 from concurrent.futures import CancelledError
 from typing import Any, Protocol
 
+from cloudknot.calls import SettlingThread
 from cloudknot.errors import CallLostError, CallSkippedError
 from cloudknot.events import ItemsSettled, Observer, RunSettled, tell
 from cloudknot.futures import MapFuture
@@ -129,7 +130,7 @@ class Watcher:
             self._followed.append(followed)
             self._is_woken = True
             if self._thread is None:
-                self._thread = threading.Thread(target=self._watch, name="cloudknot-watcher", daemon=True)
+                self._thread = SettlingThread(target=self._watch, name="cloudknot-watcher", daemon=True)
                 self._thread.start()
             self._changed.notify_all()
 
@@ -163,6 +164,6 @@ class Watcher:
 def _advance_safely(followed: Followed) -> bool:
     try:
         return followed.advance()
-    except Exception:  # one failed look must not end the others, nor this run's next look
+    except BaseException:  # not even a callback's SystemExit may end the looks at other runs
         logger.exception("a look at a run failed; it is looked at again")
         return False

@@ -53,6 +53,7 @@ class Script:
 
     def __init__(self, folder: Path, home: Path) -> None:
         self.folder = folder
+        self._started: list[subprocess.Popen[str]] = []
         self.environment = {
             **os.environ,
             "CLOUDKNOT_HOME": str(home),
@@ -61,17 +62,26 @@ class Script:
         }
 
     def start(self, code: str, **environment: str) -> subprocess.Popen[str]:
-        """Start it; the caller ends it."""
+        """Start it; whatever becomes of the test, it is ended."""
         path = self.folder / f"script_{time.monotonic_ns()}.py"
         path.write_text(code)
-        return subprocess.Popen(
-            [sys.executable, str(path)],
+        process = subprocess.Popen(
+            # Where tests run in the background, an interrupt may be ignored from the start.
+            ["env", "--default-signal=INT", sys.executable, str(path)],
             cwd=self.folder,
             env={**self.environment, **environment},
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
         )
+        self._started.append(process)
+        return process
+
+    def end(self) -> None:
+        """End what was started."""
+        for process in self._started:
+            process.kill()
+            process.communicate()
 
     def run(self, code: str, **environment: str) -> str:
         """Run it to its end and return what it printed."""
@@ -82,8 +92,10 @@ class Script:
 
 
 @pytest.fixture
-def script(tmp_path: Path, home: Path) -> Script:
-    return Script(tmp_path, home)
+def script(tmp_path: Path, home: Path) -> Iterator[Script]:
+    script = Script(tmp_path, home)
+    yield script
+    script.end()
 
 
 def wait_until(condition: Callable[[], object], timeout_s: float = 20.0) -> None:

@@ -131,3 +131,29 @@ class TestFailureRule:
             rule.observe_failure(position, self.SAME)
         assert not rule.reason
         assert rule.is_open
+
+    def test_nineteen_items_never_stop_a_map(self) -> None:
+        rule = FailureRule("auto", range(CANARY_ITEMS - 1))
+        for position in range(CANARY_ITEMS - 1):
+            rule.observe_failure(position, self.SAME)
+        assert not rule.reason
+
+    def test_items_behind_the_first_ones_wait_when_many_of_these_fail_alike(self) -> None:
+        dispatch = make(100, on_error="auto")
+        first = dispatch.take(2)
+        others = [dispatch.take(2) for _ in CANARIES[1:]]
+        for chunk in others:
+            dispatch.rule.observe_failure(chunk.first, self.SAME)
+            dispatch.finish(chunk)
+        assert not dispatch.has_more
+        assert dispatch.status().state is State.RUNNING
+        dispatch.rule.observe_success()
+        dispatch.finish(first)
+        assert dispatch.has_more
+
+    def test_a_cancelled_item_is_no_failure(self) -> None:
+        rule = FailureRule("auto", CANARIES)
+        rule.forget(3)
+        for position in CANARIES:
+            rule.observe_failure(position, self.SAME)
+        assert not rule.reason

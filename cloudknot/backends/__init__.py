@@ -27,6 +27,9 @@ class Backend(Protocol):
     def poll(self, run: Run) -> Status:
         """Say where a run stands, in a number of requests that does not grow with its items."""
 
+    def forget(self, run: Run) -> None:
+        """Let go of a run that is over."""
+
     def cancel(self, run: Run, position: int | None = None) -> None:
         """Stop a run, or one item of it; what runs is killed."""
 

@@ -7,6 +7,7 @@ from collections import deque
 from collections.abc import Iterable
 
 from cloudknot.runs import Chunk, FailureRule, State, Status
+from cloudknot.specs import Resources
 
 # A chunk should last this long: its cost is then small, and its results come soon.
 TARGET_S = 0.2
@@ -44,7 +45,9 @@ class Dispatch:
     @property
     def has_more(self) -> bool:
         """Return whether a worker could be given something."""
-        return bool(self._remaining) and not (self.is_cancelled or self.rule.reason or self.broken)
+        if not self._remaining or self.is_cancelled or self.rule.reason or self.broken:
+            return False
+        return not self.rule.holds(self._remaining[0].first)
 
     def status(self) -> Status:
         """Return where the run stands."""
@@ -118,3 +121,29 @@ def missing_chunks(unsettled: Iterable[int], chunk_size: int | None) -> list[Chu
         else:
             chunks.append(Chunk(position, position + 1))
     return chunks
+
+
+def has_room(wanted: Resources, running: Iterable[Resources], *, vcpus: float, memory_mib: float) -> bool:
+    """Return whether one more item fits beside those that run; one alone always does.
+
+    Parameters
+    ----------
+    wanted : Resources
+        What the item may use.
+    running : iterable of Resources
+        What the items that run now may use.
+    vcpus, memory_mib : float
+        What there is.
+
+    Examples
+    --------
+    >>> has_room(Resources(vcpus=2), [Resources()], vcpus=2, memory_mib=100)
+    False
+    """
+    beside = list(running)
+    items = [*beside, wanted]
+    fits = (
+        sum(item.vcpus for item in items) <= vcpus
+        and sum(item.memory_mib or 0 for item in items) <= memory_mib
+    )
+    return fits or not beside

@@ -12,16 +12,18 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from cloudknot.backends.dispatch import Dispatch, missing_chunks
-from cloudknot.ledger import Outcomes, write_mark
+from cloudknot.backends.dispatch import Dispatch, has_room, missing_chunks
+from cloudknot.catalog import count_owners
+from cloudknot.errors import KnotError
+from cloudknot.ledger import Outcomes, cancelled_positions, write_mark
 from cloudknot.runner.bundles import unpack_bundle
 from cloudknot.runner.control import Control
-from cloudknot.runner.envelopes import SUCCESSES
+from cloudknot.runner.envelopes import SUCCESSES, Outcome
 from cloudknot.runner.keys import Keys
-from cloudknot.runner.packs import PackTakenError, Reports
+from cloudknot.runner.packs import Reports
 from cloudknot.runner.processes import WorkerSpec
 from cloudknot.runner.stores import Store
-from cloudknot.runner.supervisor import Assignment, ChunkFailedError, Supervisor
+from cloudknot.runner.supervisor import Assignment, Supervisor
 from cloudknot.runs import CANARY_ITEMS, Chunk, FailureRule, Run, State, Status
 from cloudknot.specs import Image, Resources
 
@@ -31,6 +33,7 @@ logger = logging.getLogger(__name__)
 _COMMIT_S = 0.1
 # A worker that has had nothing to do for this long is ended.
 _IDLE_S = 300.0
+_MEMORY_MIB = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") >> 20
 
 
 @dataclass(eq=False, kw_only=True)
@@ -39,8 +42,8 @@ class _Task:
 
     run: Run
     dispatch: Dispatch
+    generation: int
     spec: WorkerSpec
-    side_by_side: int
     controls: dict[Chunk, Control] = field(default_factory=dict)
     cancelled_positions: set[int] = field(default_factory=set)
 
@@ -88,6 +91,8 @@ class LocalBackend:
         """Queue a run, or what is left of it."""
         task = self._make_task(run)
         with self._changed:
+            if self._is_closed:
+                raise KnotError("the interpreter is ending: no run can be started any more")
             self._tasks[run.run_id] = task
             for _ in range(min(self._workers - len(self._slots), run.orders.count)):
                 slot = _Slot(self)
@@ -96,18 +101,17 @@ class LocalBackend:
             self._changed.notify_all()
 
     def poll(self, run: Run) -> Status:
-        """Say where a run stands; one that is over is then forgotten."""
+        """Say where a run stands."""
         with self._changed:
             task = self._tasks.get(run.run_id)
             if task is None:
                 return Status(state=State.INTERRUPTED, reason="it is not in this process's pool")
-            if self._is_closed:
-                # What was cut off by the end of the interpreter is not done: it can be resumed.
-                return Status(state=State.RUNNING)
-            status = task.dispatch.status()
-            if status.is_over:
-                del self._tasks[run.run_id]
-            return status
+            return task.dispatch.status()
+
+    def forget(self, run: Run) -> None:
+        """Let go of a run that is over."""
+        with self._changed:
+            self._tasks.pop(run.run_id, None)
 
     def cancel(self, run: Run, position: int | None = None) -> None:
         """Kill what runs of a run, or of one item, and run no more of it."""
@@ -117,8 +121,11 @@ class LocalBackend:
                 return
             if position is None:
                 task.dispatch.is_cancelled = True
+            elif position in task.cancelled_positions:
+                return
             else:
                 task.cancelled_positions.add(position)
+                task.dispatch.rule.forget(position)
             for control in task.controls.values():
                 control.wake() if position is not None else control.cancel()
 
@@ -134,6 +141,7 @@ class LocalBackend:
         with self._changed:
             self._is_closed = True
             for task in self._tasks.values():
+                task.dispatch.broken = "its process has ended"
                 for control in task.controls.values():
                     control.cancel()
             self._changed.notify_all()
@@ -144,16 +152,18 @@ class LocalBackend:
     def _make_task(self, run: Run) -> _Task:
         outcomes = Outcomes(self.store, run.run_id, run.orders.count)
         outcomes.refresh()
-        is_resumed = sum(1 for _ in self.store.list(Keys(run.run_id).owners)) > 1
+        generation = count_owners(self.store, run.run_id)
         canaries = tuple(itertools.islice(outcomes.unsettled(), CANARY_ITEMS))
         orders = run.orders
         remaining = missing_chunks(outcomes.unsettled(), orders.chunk_size)
         path = run.sys_path
-        if orders.bundle and (run.is_rerun or is_resumed):
+        if orders.bundle and (run.is_rerun or generation > 1):
             # The person's modules may have been edited since: the run goes on with its own.
             path = (str(unpack_bundle(self.store, orders.bundle, self._code_folder)), *path)
         return _Task(
             run=run,
+            generation=generation,
+            cancelled_positions=set(cancelled_positions(self.store, run.run_id)),
             dispatch=Dispatch(
                 remaining, chunk_size=orders.chunk_size, rule=FailureRule(orders.on_error, canaries)
             ),
@@ -163,7 +173,6 @@ class LocalBackend:
                 environment=orders.environment(os.environ),
                 code=run.code,
             ),
-            side_by_side=_side_by_side(run.resources, self._workers),
         )
 
     def take_work(self, slot: _Slot) -> tuple[_Task, Chunk, Control] | None:
@@ -171,15 +180,17 @@ class LocalBackend:
         with self._changed:
             until = time.monotonic() + _IDLE_S
             while not self._is_closed:
-                ready = [task for task in self._tasks.values() if self._has_work(task)]
-                if ready:
-                    # The run with the fewest workers first, so that a short one is not kept waiting.
-                    task = min(ready, key=lambda task: len(task.controls))
-                    chunk = task.dispatch.take(self._workers)
-                    control = task.controls[chunk] = Control(task.cancelled_positions)
-                    return task, chunk, control
-                if not self._changed.wait(until - time.monotonic()):
+                ready = [task for task in self._tasks.values() if task.dispatch.has_more]
+                # The run with the fewest workers first, so that a short one is not kept waiting.
+                for task in sorted(ready, key=lambda task: len(task.controls)):
+                    if self._has_room(task.run.resources):
+                        control = Control(task.cancelled_positions)
+                        chunk = task.dispatch.take(self._workers)
+                        task.controls[chunk] = control
+                        return task, chunk, control
+                if time.monotonic() >= until:
                     break
+                self._changed.wait(until - time.monotonic())
             self._slots.discard(slot)
             return None
 
@@ -201,8 +212,8 @@ class LocalBackend:
                     yield_s=task.dispatch.yield_s,
                 )
             )
-        except (OSError, ChunkFailedError, PackTakenError) as error:
-            logger.warning("run %s cannot go on: %s", task.run.run_id, error)
+        except Exception as error:  # whatever it is, the run ends and the pool goes on
+            logger.warning("run %s cannot go on: %s: %s", task.run.run_id, type(error).__name__, error)
             reason = f"{type(error).__name__}: {error}"
         with self._changed:
             task.controls.pop(chunk).close()
@@ -213,8 +224,14 @@ class LocalBackend:
             self._changed.notify_all()
         self._wake()
 
-    def _has_work(self, task: _Task) -> bool:
-        return task.dispatch.has_more and len(task.controls) < task.side_by_side
+    def lose_slot(self, slot: _Slot) -> None:
+        """Take note that a slot's thread has ended, however it came to that."""
+        with self._changed:
+            self._slots.discard(slot)
+
+    def _has_room(self, wanted: Resources) -> bool:
+        running = [task.run.resources for task in self._tasks.values() for _ in task.controls]
+        return has_room(wanted, running, vcpus=self._workers, memory_mib=_MEMORY_MIB)
 
     def _give_back(self, task: _Task, chunk: Chunk) -> None:
         with self._changed:
@@ -230,13 +247,13 @@ class LocalBackend:
             for outcome, position, offset in reports.entries:
                 if outcome in SUCCESSES:
                     rule.observe_success()
-                else:
+                elif outcome != Outcome.CANCELLED:
                     rule.observe_failure(position, reports.decode(offset).signature)
             reason = rule.reason
             for control in task.controls.values() if reason else ():
                 control.stop()
         if reason:
-            write_mark(self.store, Keys(task.run.run_id).stopped, {"reason": reason})
+            write_mark(self.store, Keys(task.run.run_id).stopped(task.generation), {"reason": reason})
 
 
 class _Slot(threading.Thread):
@@ -256,15 +273,8 @@ class _Slot(threading.Thread):
                 self.run_id = task.run.run_id
                 self._backend.run_work(self.supervisor, task, chunk, control)
         finally:
+            self._backend.lose_slot(self)
             self.supervisor.close()
-
-
-def _side_by_side(resources: Resources, workers: int) -> int:
-    limit = int(workers / resources.vcpus)
-    if resources.memory_mib is not None:
-        total_mib = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") >> 20
-        limit = min(limit, total_mib // resources.memory_mib)
-    return max(1, limit)
 
 
 def _count_processors() -> int:

@@ -14,8 +14,6 @@ class Keys:
         self.packs = self.prefix + "packs/"
         self.owners = self.prefix + "owners/"
         self.cancels = self.prefix + "cancels/"
-        self.stopped = self.prefix + "stopped.json"
-        self.settled = self.prefix + "settled.json"
 
     def shard(self, number: int) -> str:
         """Return the key of an argument shard."""
@@ -29,9 +27,21 @@ class Keys:
         """Return the key that says who ran the run for the n-th time."""
         return f"{self.owners}{generation:06d}"
 
-    def cancel(self, position: int | None) -> str:
-        """Return the key that asks to cancel one item, or with None the run."""
-        return self.cancels + ("all" if position is None else f"{position:012d}")
+    def stopped(self, generation: int) -> str:
+        """Return the key that says why the run's rule stopped it, the n-th time that it was run."""
+        return f"{self.prefix}stopped/{generation:06d}"
+
+    def settled(self, generation: int) -> str:
+        """Return the key that says how the run ended, the n-th time that it was run."""
+        return f"{self.prefix}settled/{generation:06d}"
+
+    def cancel_run(self, generation: int) -> str:
+        """Return the key that asks to cancel the run, the n-th time that it is run."""
+        return f"{self.cancels}run-{generation:06d}"
+
+    def cancel_item(self, position: int) -> str:
+        """Return the key that asks to cancel one item for good."""
+        return f"{self.cancels}item-{position:012d}"
 
     def value(self, position: int, token: str) -> str:
         """Return the key of a value that is too large for a pack."""

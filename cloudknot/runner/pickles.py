@@ -8,11 +8,12 @@ import pickle
 import random
 import sys
 import types
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import cloudpickle
 
+_EMPTY_CELL = types.CellType()
 _CACHED = type(functools.cache(len))
 # Nothing in these needs cloudpickle.
 _ATOMS = frozenset({type(None), bool, int, float, complex, str, bytes})
@@ -31,6 +32,7 @@ class Pickler(cloudpickle.Pickler):  # type: ignore[misc]  # cloudpickle has no 
         self._buffer = io.BytesIO()
         super().__init__(self._buffer, protocol=pickle.HIGHEST_PROTOCOL)
         self._note = note
+        self._fresh: set[int] = set()
 
     def dumps(self, value: Any) -> bytes:
         """Return the value's pickle. Raises whatever the value's own pickling raises."""
@@ -40,21 +42,31 @@ class Pickler(cloudpickle.Pickler):  # type: ignore[misc]  # cloudpickle has no 
         self._buffer.truncate()
         self.clear_memo()
         self.globals_ref.clear()
+        self._fresh.clear()
+        method_of = getattr(value, "__self__", None)
+        if is_generator(method_of):
+            self._fresh.add(id(method_of))
         self.dump(value)
         return self._buffer.getvalue()
 
     def reducer_override(self, obj: Any) -> Any:
-        """Reduce as cloudpickle does, with two exceptions.
+        """Reduce as cloudpickle does, with three exceptions.
 
         A library's shared random generator goes by its name: by value, as ``from random import random``
         would have it, every worker would draw the same numbers. A cached function that cannot be
-        imported, such as a notebook's, goes by value like the function that it caches.
+        imported, such as a notebook's, goes by value like the function that it caches. A random generator
+        that a function uses as a variable, such as ``rng = np.random.default_rng()``, arrives as a fresh
+        one of its kind: a copy of its state would give every worker the same numbers.
         """
         if self._note is not None and isinstance(obj, type | types.FunctionType | types.ModuleType):
             self._note(obj)
         shared = _shared_generator_name(obj)
         if shared is not None:
             return _import_attribute, shared
+        if isinstance(obj, types.FunctionType):
+            self._fresh.update(map(id, _generators_of(obj)))
+        if id(obj) in self._fresh:
+            return _make_generator, (type(obj), type(getattr(obj, "bit_generator", None)))
         if isinstance(obj, _CACHED) and not _is_importable(obj):
             return _make_cached, (obj.__wrapped__, obj.cache_parameters())
         return super().reducer_override(obj)
@@ -72,6 +84,33 @@ def _shared_generator_name(obj: Any) -> tuple[str, str] | None:
     if mtrand is not None and obj is getattr(mtrand, "_rand", None):
         return "numpy.random.mtrand", "_rand"
     return None
+
+
+def is_generator(value: Any) -> bool:
+    """Return whether a value is a random generator of the standard library or of numpy."""
+    numpy_random = sys.modules.get("numpy.random")
+    kinds: tuple[type, ...] = (random.Random,)
+    if numpy_random is not None:
+        kinds = (*kinds, numpy_random.Generator, numpy_random.RandomState)
+    return isinstance(value, kinds)
+
+
+def _generators_of(function: types.FunctionType) -> Iterator[Any]:
+    """Yield the random generators in a function's closure and among the globals that it names."""
+    cells = (cell.cell_contents for cell in function.__closure__ or () if cell != _EMPTY_CELL)
+    used = (function.__globals__.get(name) for name in _names_of(function.__code__))
+    return (value for value in (*cells, *used) if is_generator(value))
+
+
+def _names_of(code: types.CodeType) -> Iterator[str]:
+    yield from code.co_names
+    for constant in code.co_consts:
+        if isinstance(constant, types.CodeType):
+            yield from _names_of(constant)
+
+
+def _make_generator(kind: type, bit_generator: type) -> Any:
+    return kind() if bit_generator is type(None) else kind(bit_generator())
 
 
 def _is_importable(obj: Any) -> bool:

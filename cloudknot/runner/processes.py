@@ -13,9 +13,11 @@ import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from cloudknot.runner.logs import read_log
+
 _BOOT = (
     "import json, sys; sys.path[:] = json.loads(sys.argv[1]); "
-    "from cloudknot.runner.worker import main; main(int(sys.argv[2]), int(sys.argv[3]))"
+    "from cloudknot.runner.worker import main; main(*map(int, sys.argv[2:]))"
 )
 _READ_BYTES = 1 << 20
 _PIPE_BYTES = 1 << 20
@@ -50,10 +52,13 @@ class WorkerProcess:
     def __init__(self, spec: WorkerSpec) -> None:
         control, self._control = os.pipe()
         self._envelopes, envelopes = os.pipe()
+        lifeline, self._lifeline = os.pipe()
         self._log = tempfile.TemporaryFile(buffering=0)  # noqa: SIM115  # lives as long as the worker
         # The worker empties it after each item: what is written next must begin at its start.
         fcntl.fcntl(self._log, fcntl.F_SETFL, fcntl.fcntl(self._log, fcntl.F_GETFL) | os.O_APPEND)
-        command = [sys.executable, "-c", _BOOT, json.dumps(spec.sys_path), str(control), str(envelopes)]
+        theirs = (control, envelopes, lifeline)
+        # -P: what lies in the working directory must not stand in for the standard library.
+        command = [sys.executable, "-P", "-c", _BOOT, json.dumps(spec.sys_path), *map(str, theirs)]
         try:
             self._process = subprocess.Popen(
                 command,
@@ -62,15 +67,15 @@ class WorkerProcess:
                 stderr=self._log,
                 cwd=spec.cwd,
                 env=dict(spec.environment),
-                pass_fds=(control, envelopes),
+                pass_fds=theirs,
                 start_new_session=True,
             )
         except BaseException:
             self._close()
             raise
         finally:
-            os.close(control)
-            os.close(envelopes)
+            for handle in theirs:
+                os.close(handle)
         os.set_blocking(self._envelopes, False)
         _widen(self._envelopes)
 
@@ -100,18 +105,21 @@ class WorkerProcess:
 
     def has_ended(self) -> bool:
         """Return whether the process is no more."""
-        return self._process.poll() is not None
+        # It is not reaped yet: its number stays reserved until the group has been killed.
+        flags = os.WEXITED | os.WNOHANG | os.WNOWAIT
+        with contextlib.suppress(ChildProcessError):
+            return os.waitid(os.P_PID, self._process.pid, flags) is not None
+        return True
 
     def read_log(self) -> bytes:
         """Return what the present item has written so far."""
-        handle = self._log.fileno()
-        return os.pread(handle, os.fstat(handle).st_size, 0)
+        return read_log(self._log.fileno())
 
     def kill(self) -> int:
         """Kill it with all that it started; return its exit code, negative for a signal."""
-        # Before wait(): the group's number stays reserved only while its leader is not reaped.
-        with contextlib.suppress(ProcessLookupError, PermissionError):
-            os.killpg(self._process.pid, signal.SIGKILL)
+        if self._process.returncode is None:
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                os.killpg(self._process.pid, signal.SIGKILL)
         return self._process.wait()
 
     def close(self) -> None:
@@ -120,8 +128,8 @@ class WorkerProcess:
         self._close()
 
     def _close(self) -> None:
-        os.close(self._control)
-        os.close(self._envelopes)
+        for handle in (self._control, self._envelopes, self._lifeline):
+            os.close(handle)
         self._log.close()
 
     def _say(self, order: dict[str, int | str]) -> None:

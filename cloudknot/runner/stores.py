@@ -106,8 +106,10 @@ class FileStore:
                     yield entry.path[skip:]
 
     def _make_folder(self, folder: Path) -> None:
-        self._root.mkdir(mode=0o700, parents=True, exist_ok=True)
-        folder.mkdir(parents=True, exist_ok=True)
+        # Whatever the umask: who can write here can make this user's processes run their code.
+        missing = [path for path in (folder, *folder.parents) if not path.exists()]
+        for path in reversed(missing):
+            path.mkdir(mode=0o700, exist_ok=True)
 
 
 class S3Store:

@@ -123,6 +123,9 @@ class Supervisor:
                 else:
                     self._number += 1
                     chunk.drive(self._warm_worker(task.spec), self._number, self._store.uri)
+        except BaseException:
+            self.close()  # the worker is still at this chunk: what it says must not reach the next
+            raise
         finally:
             pack.commit()
         return chunk.position

@@ -8,11 +8,13 @@ supervisor's end of the pipe closes, the worker and all that it started end at o
 from __future__ import annotations
 
 import faulthandler
+import fcntl
 import json
 import linecache
 import os
 import queue
 import resource
+import select
 import signal
 import sys
 import threading
@@ -26,10 +28,12 @@ from typing import Any, NamedTuple
 
 from cloudknot.runner.envelopes import SUCCESSES, Envelope, Outcome, encode_value
 from cloudknot.runner.keys import Keys
+from cloudknot.runner.logs import read_log
 from cloudknot.runner.orders import Orders, Style, read_orders
 from cloudknot.runner.pickles import Pickler, loads
 from cloudknot.runner.shards import read_arguments
 from cloudknot.runner.stores import Store, open_store
+from cloudknot.runner.surroundings import Surroundings
 
 # A larger value is an object of its own, written here and read only when it is asked for.
 LARGE_VALUE_BYTES = 1 << 20
@@ -38,6 +42,9 @@ LARGE_VALUE_BYTES = 1 << 20
 _MEASURED_S = 1e-3
 _STANDARD_LIBRARY = str(Path(os.__file__).parent)
 _LIBRARIES = frozenset({"site-packages", "dist-packages"})
+# How often a worker looks whether its supervisor is still its parent.
+_LOOK_S = 1.0
+_F_SETSIG = 10
 _PEAK_UNIT_BYTES = 1 if sys.platform == "darwin" else 1024
 
 
@@ -60,14 +67,20 @@ class Worker:
         Takes one encoded envelope.
     log : int
         File descriptor of the file that holds what the items write.
+    restore : callable
+        Called before another run's items: undoes what the last ones left behind.
     """
 
-    def __init__(self, send: Callable[[bytes], None], log: int) -> None:
+    def __init__(
+        self, send: Callable[[bytes], None], log: int, *, restore: Callable[[], None] = lambda: None
+    ) -> None:
         self._send = send
         self._log = log
         self._pickler = Pickler()
         self._lock = threading.Lock()
-        self._number = self._position = self._limit = -1
+        self._number = self._position = self._limit = self._stopped = -1
+        self._pid = os.getpid()
+        self._restore = restore
         self._peak_memory_bytes = 0
         self._run: tuple[str, str] | None = None
         self._orders: Orders
@@ -76,9 +89,15 @@ class Worker:
     def stop(self, number: int) -> None:
         """End that chunk after its present item, and say at once which position will not be run."""
         with self._lock:
-            if number == self._number and self._limit > self._position + 1:
-                self._limit = self._position + 1
-                self._send(Envelope(outcome=Outcome.LIMIT, position=self._limit).encode())
+            if number > self._number:
+                self._stopped = number  # ordered and not begun: the main thread is behind
+            elif number == self._number:
+                self._cut_behind(self._position)
+
+    def _cut_behind(self, position: int) -> None:
+        if self._limit > position + 1:
+            self._limit = position + 1
+            self._send(Envelope(outcome=Outcome.LIMIT, position=self._limit).encode())
 
     def run_chunk(self, chunk: Chunk) -> None:
         """Send one envelope an item, then END with the position that was reached.
@@ -87,12 +106,16 @@ class Worker:
         """
         with self._lock:
             self._number, self._position, self._limit = chunk.number, chunk.first, chunk.last
+            if self._stopped == chunk.number:
+                self._cut_behind(chunk.first)
         reached, detail = chunk.first, {}
         try:
             for reached in self._run_items(chunk):  # noqa: B007  # END tells how far it came
                 pass
         except Exception as error:  # a store may raise anything; the supervisor is told
             detail = {"reason": _one_line(error)}
+        with self._lock:
+            self._limit = -1  # a stop that comes now is for nothing: END is the last word on a chunk
         self._send(Envelope(outcome=Outcome.END, position=reached, detail=detail).encode())
 
     def _run_items(self, chunk: Chunk) -> Iterator[int]:
@@ -117,6 +140,7 @@ class Worker:
                 return
 
     def _load(self, store: Store, run_id: str, style: Style) -> None:
+        self._restore()
         shipment = store.get(Keys(run_id).function)
         try:
             sources, function = loads(shipment)
@@ -134,7 +158,7 @@ class Worker:
             try:
                 value = loads(argument)
                 began = time.perf_counter()
-                value = self._call(value)
+                value = self._call_here(value)
             except BaseException as error:  # whatever the function raises is its answer
                 seconds = time.perf_counter() - began
                 outcome, payload, detail = self._describe(error)
@@ -159,6 +183,13 @@ class Worker:
             log=log,
         )
         return outcome, envelope.encode()
+
+    def _call_here(self, value: Any) -> Any:
+        try:
+            return self._call(value)
+        finally:
+            if os.getpid() != self._pid:
+                os._exit(0)  # a child that the function forked: it must not speak for the item
 
     def _pack(
         self, store: Store, keys: Keys, position: int, value: Any
@@ -203,7 +234,7 @@ class Worker:
         size = os.lseek(self._log, 0, os.SEEK_END)  # cheaper than fstat
         if not size:
             return b""
-        written = os.pread(self._log, size, 0)
+        written = read_log(self._log)
         os.ftruncate(self._log, 0)
         return written
 
@@ -271,10 +302,11 @@ def _end_with_everything_started() -> None:
     os.killpg(os.getpgid(0), signal.SIGKILL)
 
 
-def main(control: int, envelopes: int) -> None:
-    """Serve a supervisor over two pipes until it is gone."""
-    for handle in (control, envelopes):
+def main(control: int, envelopes: int, lifeline: int) -> None:
+    """Serve a supervisor over two pipes until it is gone, which a third one tells."""
+    for handle in (control, envelopes, lifeline):
         os.set_inheritable(handle, False)
+    _die_with(lifeline)
     sys.argv = [""]
     for stream in (sys.stdout, sys.stderr):
         stream.reconfigure(line_buffering=True)  # type: ignore[union-attr]
@@ -287,21 +319,49 @@ def main(control: int, envelopes: int) -> None:
         with writing:
             _write(envelopes, data)
 
-    worker = Worker(send, log)
+    worker = Worker(send, log, restore=Surroundings(log).restore)
 
     def listen() -> None:
-        with open(control) as lines:
-            for line in lines:
+        try:
+            for line in _lines(control, os.getppid()):
                 order = json.loads(line)
                 if "stop" in order:
                     worker.stop(order["stop"])
                 else:
                     orders.put(Chunk(**order))
-        _end_with_everything_started()
+        finally:
+            _end_with_everything_started()
 
     threading.Thread(target=listen, daemon=True).start()
-    while True:
-        worker.run_chunk(orders.get())
+    try:
+        while True:
+            worker.run_chunk(orders.get())
+    finally:
+        os._exit(1)  # threads that an item left running must not keep a broken worker
+
+
+def _lines(control: int, supervisor: int) -> Iterator[bytes]:
+    """Yield the supervisor's lines until it is gone, also where a child of it holds the pipe open."""
+    rest = b""
+    while os.getppid() == supervisor:
+        if not select.select([control], [], [], _LOOK_S)[0]:
+            continue
+        data = os.read(control, 1 << 16)
+        if not data:
+            return
+        *lines, rest = (rest + data).split(b"\n")
+        yield from lines
+
+
+def _die_with(lifeline: int) -> None:
+    """Let the kernel kill this process group when the supervisor's end of a pipe closes.
+
+    Linux alone can; it works also while an item is in a call that never gives the interpreter back.
+    """
+    if sys.platform == "linux":
+        fcntl.fcntl(lifeline, fcntl.F_SETOWN, -os.getpgid(0))
+        fcntl.fcntl(lifeline, _F_SETSIG, signal.SIGKILL)
+        fcntl.fcntl(lifeline, fcntl.F_SETFL, fcntl.fcntl(lifeline, fcntl.F_GETFL) | os.O_ASYNC)
 
 
 def _write(handle: int, data: bytes) -> None:

@@ -41,6 +41,11 @@ class BadSubjectError(Exception):
         self.subject = subject
 
 
+def _cancel_all(items: list[Any]) -> None:
+    for item in items:
+        item.cancel()
+
+
 def fail_if_odd(x: int) -> int:
     if x % 2:
         raise ValueError(f"{x} is odd")
@@ -467,6 +472,67 @@ class TestCancel:
         slow = make_knot(time.sleep).map([60] * 8)
         slow.cancel()
         assert make_knot(abs).map([-1]).result(timeout=20) == [1]
+
+
+def test_a_child_that_an_item_forked_does_not_speak_for_it(make_knot: MakeKnot) -> None:
+    def daemonise(x: int) -> int:
+        if os.fork() == 0:
+            sys.exit(0)
+        return x
+
+    for _ in range(3):
+        assert make_knot(daemonise).map(range(20)).result(timeout=30) == list(range(20))
+        assert make_knot(abs).map(range(20)).result(timeout=30) == list(range(20))
+
+
+def test_a_callback_that_leaves_does_not_end_the_watcher(make_knot: MakeKnot, caplog: Any) -> None:
+    future = make_knot(abs).map([-1, -2])
+    future[0].add_done_callback(lambda _: sys.exit())
+    future.add_done_callback(lambda _: sys.exit())
+    assert future[1].result(timeout=20) == 2
+    assert make_knot(abs).map([-3]).result(timeout=20) == [3]
+
+
+def test_many_may_cancel_at_once(make_knot: MakeKnot) -> None:
+    knot = make_knot(time.sleep)
+    for _ in range(10):
+        future = knot.map([5] * 40)
+        items = list(future)
+        threads = [threading.Thread(target=_cancel_all, args=(items,)) for _ in range(3)]
+        threads.append(threading.Thread(target=future.cancel))
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert future.cancelled()
+        assert all(item.cancelled() for item in items)
+
+
+@pytest.mark.parametrize("on_error", ["auto", "stop"])
+def test_cancelling_items_is_no_failure_of_the_map(make_knot: MakeKnot, gate: Path, on_error: Any) -> None:
+    def wait(x: int) -> int:
+        while not gate.exists():
+            time.sleep(0.01)
+        return x
+
+    future = make_knot(wait).map(range(40), on_error=on_error)
+    for index in range(25):
+        assert future[index].cancel()
+    gate.touch()
+    assert [item.result(timeout=20) for item in future[25:]] == list(range(25, 40))
+
+
+def test_a_cancelled_map_can_be_resumed_at_once(make_knot: MakeKnot, gate: Path) -> None:
+    def wait(x: int) -> int:
+        while x and not gate.exists():
+            time.sleep(0.01)
+        return x
+
+    future = make_knot(wait).map(range(4), chunk_size=1)
+    assert future[0].result(timeout=20) == 0
+    assert future.cancel()
+    gate.touch()
+    assert future.resume().result(timeout=20) == [0, 1, 2, 3]
 
 
 def test_pickle_alone_would_lose_the_exception() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 import json
 import os
 import re
@@ -13,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from cloudknot import CallLostError, InputError, Knot, RunOwnedError, UnknownRunError
+from cloudknot import CallLostError, InputError, Knot, RunOwnedError, StoreError, UnknownRunError
 from cloudknot.client import Client
 from cloudknot.config import Settings
 from tests.conftest import WORKERS, Script, is_running, wait_until
@@ -377,3 +378,164 @@ def test_a_callback_under_way_is_let_finish_at_the_end_of_the_interpreter(script
         "future.result()\n"
     )
     assert out.strip() == "callback [1]"
+
+
+def test_a_knot_made_before_a_fork_works_in_the_child(script: Script) -> None:
+    out = script.run(
+        "import os\nimport cloudknot as ck\n"
+        "knot = ck.Knot(abs)\n"
+        "knot.map([-1] * 8).result()\n"
+        "if os.fork() == 0:\n"
+        "    print(knot.map([-2]).result(timeout=30), flush=True)\n"
+        "    os._exit(0)\n"
+        "os.wait()\n"
+    )
+    assert out.strip() == "[2]"
+
+
+def test_a_map_at_the_end_of_the_interpreter_fails_rather_than_hangs(script: Script) -> None:
+    out = script.run(
+        "import atexit, time\nimport cloudknot as ck\n"
+        "knot = ck.Knot(time.sleep)\n"
+        "def late():\n"
+        "    for do in (lambda: future.result(timeout=20), lambda: knot.map([0])):\n"
+        "        try: do()\n"
+        "        except ck.KnotError as error: print(type(error).__name__, error)\n"
+        "atexit.register(late)\n"
+        "future = knot.map([60, 60])\n"
+    )
+    assert "CallLostError" in out or "KnotError" in out
+    assert "the interpreter is ending" in out
+
+
+@pytest.mark.parametrize("forks", [False, True], ids=["in C", "client forked"])
+def test_workers_end_with_a_killed_client_whatever_they_do(script: Script, forks: bool) -> None:
+    process = script.start(
+        "import ctypes, os, pathlib, time\nimport cloudknot as ck\n"
+        "def busy(x):\n"
+        "    pathlib.Path(f'began-{x}-{os.getpid()}').touch()\n"
+        f"    {'time.sleep(60)' if forks else 'ctypes.PyDLL(None).sleep(60)'}\n"
+        "future = ck.Knot(busy).map([0, 1], chunk_size=1)\n"
+        "while len(list(pathlib.Path().glob('began-*'))) < 2: time.sleep(0.01)\n"
+        f"if {forks} and os.fork() == 0:\n"
+        "    pathlib.Path(f'fork-{os.getpid()}').touch()\n"
+        "    time.sleep(20)\n"
+        "    os._exit(0)\n"
+        "print('ready', flush=True)\n"
+        "time.sleep(60)\n"
+    )
+    assert process.stdout is not None
+    process.stdout.readline()
+    process.send_signal(signal.SIGKILL)
+    wait_until(lambda: not any(map(is_running, _pids(script.folder))), timeout_s=5)
+    for path in script.folder.glob("fork-*"):
+        os.kill(int(path.name.rpartition("-")[2]), signal.SIGKILL)
+
+
+def test_modules_in_the_working_directory_do_not_stand_in_for_the_librarys(script: Script) -> None:
+    elsewhere = script.folder / "elsewhere"
+    elsewhere.mkdir()
+    (elsewhere / "json.py").write_text("raise RuntimeError('my json.py')\n")
+    code = (
+        "import json, os\nimport cloudknot as ck\nos.chdir('elsewhere')\n"
+        "print(ck.Knot(abs).map([-1]).result())\n"
+    )
+    assert script.run(code).strip() == "[1]"
+
+
+def test_a_path_in_sys_path_does_no_harm(script: Script) -> None:
+    code = (
+        "import sys\nfrom pathlib import Path\nsys.path.insert(0, Path('src'))\n"
+        "import cloudknot as ck\nprint(ck.Knot(abs).map([-1]).result())\n"
+    )
+    assert script.run(code).strip() == "[1]"
+
+
+def test_the_ledger_is_the_users_own_whatever_the_umask(script: Script, home: Path) -> None:
+    script.run("import os\nos.umask(0o002)\nimport cloudknot as ck\nck.Knot(abs).map([-1]).result()\n")
+    open_to_others = [
+        path for path in [home, *home.rglob("*")] if path.is_dir() and path.stat().st_mode & 0o022
+    ]
+    assert open_to_others == []
+
+
+def test_a_cancelled_item_stays_cancelled_when_the_run_is_resumed(script: Script, other: Client) -> None:
+    process = script.start(
+        "import pathlib, time\nimport cloudknot as ck\n"
+        "def wait(x):\n"
+        "    while not pathlib.Path('gate').exists(): time.sleep(0.01)\n"
+        "    return x\n"
+        "future = ck.Knot(wait).map(range(4), chunk_size=4)\n"
+        "future[3].cancel()\n"
+        "print(future.run_id, flush=True)\n"
+        "time.sleep(60)\n"
+    )
+    assert process.stdout is not None
+    run_id = process.stdout.readline().strip()
+    process.kill()
+    process.communicate()
+    (script.folder / "gate").touch()
+    resumed = other.find(run_id).resume()
+    assert [resumed[x].result(timeout=20) for x in range(3)] == [0, 1, 2]
+    wait_until(resumed[3].cancelled)
+
+
+def test_the_end_of_a_run_is_written_down_for_others(script: Script, other: Client) -> None:
+    process = script.start(
+        "import time\nimport cloudknot as ck\n"
+        "done = ck.Knot(abs).map([-1])\n"
+        "done.result()\n"
+        "stopped = ck.Knot(lambda x: time.sleep(0.02) or 1 // x).map(range(100), on_error='stop')\n"
+        "stopped.exception()\n"
+        "cancelled = ck.Knot(time.sleep).map([60])\n"
+        "cancelled.cancel()\n"
+        "print(done.run_id, stopped.run_id, cancelled.run_id, flush=True)\n"
+        "time.sleep(60)\n"
+    )
+    assert process.stdout is not None
+    run_ids = process.stdout.readline().split()
+
+    def states() -> list[str]:
+        return [other.row(run_id).state.value for run_id in run_ids]
+
+    wait_until(lambda: states() == ["done", "stopped", "cancelled"])
+    process.kill()
+    process.communicate()
+    wait_until(lambda: other.find(run_ids[2]).state.value == "cancelled")
+    assert [other.find(run_id).state.value for run_id in run_ids[:2]] == ["done", "stopped"]
+    assert other.find(run_ids[1]).resume().result(return_exceptions=True)[1:3] == [1, 0]
+
+
+def test_pruning_sweeps_what_was_never_begun_and_modules_that_nobody_needs(
+    script: Script, other: Client, home: Path
+) -> None:
+    (script.folder / "helpers.py").write_text("def one(x): return 1\n")
+    script.run("import cloudknot as ck\nimport helpers\nck.Knot(helpers.one).map([1]).result()\n")
+    orphan = home / "runs" / "orphan-20200101t000000-abcdefgh" / "inputs" / "00000000"
+    orphan.parent.mkdir(parents=True)
+    orphan.write_bytes(b"x")
+    assert list((home / "bundles").iterdir())
+    other.prune(datetime.datetime.now(datetime.UTC) + datetime.timedelta(seconds=5))
+    assert not orphan.exists()
+    assert list((home / "bundles").iterdir()) == []
+
+
+def test_results_that_were_removed_say_so(make_knot: MakeKnot) -> None:
+    knot = make_knot(lambda x: bytes(2_000_000), name="removed-large")
+    future = knot.map([1])
+    future.result()
+    knot.clobber(results=True)
+    with pytest.raises(StoreError, match="the run's results were removed"):
+        future.result()
+
+
+def test_a_retry_runs_the_modules_as_they_were(script: Script) -> None:
+    (script.folder / "helpers.py").write_text("def check(x):\n    assert x\n    return 'as it was'\n")
+    out = script.run(
+        "import pathlib\nimport cloudknot as ck\nimport helpers\n"
+        "future = ck.Knot(helpers.check).map([1, 0])\n"
+        "future.exception()\n"
+        "pathlib.Path('helpers.py').write_text('def check(x): return 1 // 1')\n"
+        "print(type(future.retry_failed()[1].exception()).__name__)\n"
+    )
+    assert out.strip() == "AssertionError"

@@ -76,3 +76,18 @@ def test_an_item_that_said_nothing_has_an_empty_log(make_knot: MakeKnot) -> None
     future = make_knot(abs).map([-1])
     future.result()
     assert future[0].logs() == ""
+
+
+def test_of_a_very_long_output_the_beginning_and_the_end_are_kept(make_knot: MakeKnot) -> None:
+    def talk(_: int) -> None:
+        print("first line")
+        print("x" * 20_000_000)
+        print("last line")
+
+    future = make_knot(talk).submit(0)
+    future.result()
+    log = future.logs()
+    assert log.startswith("first line\n")
+    assert log.endswith("last line\n")
+    assert "bytes are left out here]" in log
+    assert len(log) < 5_000_000

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from cloudknot import CallFuture, InputError, Knot, MapFuture
+from cloudknot import CallFuture, InputError, Knot, KnotError, MapFuture
 from tests.conftest import WORKERS, wait_until
 
 MakeKnot = Callable[..., Knot[Any]]
@@ -239,6 +239,18 @@ def test_a_random_function_of_a_module_is_not_shipped_with_its_state(
     assert len(set(values)) == 45
 
 
+@pytest.mark.parametrize("make", [np.random.default_rng, random.Random, np.random.RandomState])
+def test_a_generator_that_the_function_uses_gives_no_number_twice(
+    make_knot: MakeKnot, make: Callable[[], Any]
+) -> None:
+    generator = make()
+    values = make_knot(lambda _: float(generator.random())).map(range(40), chunk_size=5).result()
+    values += make_knot(generator.random).map([()] * 5, starmap=True).result()
+    assert len(set(values)) == 45
+    seeded = np.random.default_rng(7)
+    assert make_knot(lambda rng: rng.random()).map([seeded]).result() == [np.random.default_rng(7).random()]
+
+
 def test_a_chunk_size_is_kept(make_knot: MakeKnot) -> None:
     future = make_knot(abs).map(range(10), chunk_size=np.int64(4))
     assert future.result() == list(range(10))
@@ -328,3 +340,51 @@ class TestBadInput:
         with pytest.raises(InputError):
             make_knot(abs, name="leaves-nothing").map([*range(100), (x for x in "ab")])
         assert set(folder.iterdir()) if folder.exists() else set() == before
+
+
+def test_numpys_numbers_are_numbers(make_knot: MakeKnot) -> None:
+    knot = make_knot(
+        abs, memory_mib=np.int64(200), retries=np.int64(1), vcpus=np.float32(1), timeout_s=np.float64(9)
+    )
+    assert knot.map([-1]).result() == [1]
+
+
+def test_an_async_function_is_refused(make_knot: MakeKnot) -> None:
+    async def fetch(x: int) -> int:
+        return x
+
+    with pytest.raises(InputError, match=r"is async: give one that calls asyncio.run"):
+        make_knot(fetch)
+
+
+def test_what_items_of_a_map_leave_behind_does_not_reach_the_next(make_knot: MakeKnot) -> None:
+    def litter(_: int) -> None:
+        os.chdir("/")
+        os.environ["CK_LITTER"] = "1"
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+
+    def look(_: int) -> tuple[str, str | None]:
+        print("seen")
+        return os.getcwd(), os.environ.get("CK_LITTER")  # noqa: PTH109
+
+    make_knot(litter).map(range(WORKERS * 3), chunk_size=1).result()
+    future = make_knot(look).map(range(WORKERS * 3), chunk_size=1)
+    assert set(future.result()) == {(os.getcwd(), None)}  # noqa: PTH109
+    assert {item.logs() for item in future} == {"seen\n"}
+
+
+def test_a_map_can_be_started_in_a_callback_but_not_waited_for(make_knot: MakeKnot) -> None:
+    knot, seen = make_knot(abs), []
+
+    def again(_: Any) -> None:
+        second = knot.map([-2])
+        try:
+            second.result()
+        except KnotError as error:
+            seen.append(error)
+        seen.append(second)
+
+    knot.map([-1]).add_done_callback(again)
+    wait_until(lambda: len(seen) == 2)
+    assert "a done-callback cannot wait for another result" in str(seen[0])
+    assert seen[1].result() == [2]
