@@ -10,6 +10,7 @@ from weakref import WeakValueDictionary
 
 from cloudknot.calls import CallFuture, R, cancel_and_notify, check_may_wait
 from cloudknot.display import describe_counts, html_of_future
+from cloudknot.errors import StoreError
 from cloudknot.failures import LOOKED_AT, Failed
 from cloudknot.items import Items
 from cloudknot.opening import Answer, open_envelope
@@ -128,11 +129,13 @@ class MapFuture(Future[list[R]], Sequence[CallFuture[R]], Generic[R]):
         if first is not None:
             raise self._failure(first)
         values: list[R] = []
-        for index, data in enumerate(self.items.pickles()):
-            try:
+        try:
+            for data in self.items.pickles():
                 values.append(loads(data))
-            except BaseException as error:
-                raise self._failure(index) from error
+        except (StoreError, KeyboardInterrupt):
+            raise
+        except BaseException as error:
+            raise self._failure(len(values)) from error
         return values
 
     def exception(self, timeout: float | None = None) -> BaseException | None:

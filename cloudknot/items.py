@@ -80,7 +80,7 @@ class Items:
             return self._before.read_stored(index)
         return self.outcomes.read_stored
 
-    def pickles(self) -> Iterator[bytes | memoryview]:
+    def pickles(self) -> Iterator[bytes]:
         """Yield the pickle of each item's value, in order; all must have one."""
         if self._indices is None:
             yield from self.outcomes.pickles()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import threading
 from bisect import bisect_right, insort
 from collections import OrderedDict
@@ -15,7 +16,8 @@ from cloudknot.runner.envelopes import (
     Envelope,
     Outcome,
     decode_envelope,
-    payload_of,
+    outcomes_in,
+    payloads_in,
     split_envelopes,
 )
 from cloudknot.runner.keys import Keys
@@ -25,7 +27,6 @@ from cloudknot.runs import Run
 
 SHARD_BYTES = 4 << 20
 SHARD_ITEMS = 1 << 16
-# A cached pack's table of offsets is larger than the pack itself where values are small.
 _CACHE_BYTES = 8 << 20
 
 
@@ -117,9 +118,17 @@ class Counts(NamedTuple):
         return self.done + self.failed + self.cancelled
 
 
-class _Pack(NamedTuple):
-    data: bytes
-    offsets: dict[int, int]
+class _Pack:
+    """Envelopes of consecutive positions; where each begins is found when one is asked for."""
+
+    def __init__(self, data: bytes) -> None:
+        self.data = data
+        self._offsets: list[int] | None = None
+
+    def envelope(self, place: int) -> Envelope:
+        if self._offsets is None:
+            self._offsets = [offset for _, _, offset in split_envelopes(self.data)[0]]
+        return decode_envelope(self.data, self._offsets[place])
 
 
 class Outcomes:
@@ -175,32 +184,30 @@ class Outcomes:
     def positions(self, *, failed: bool) -> Iterator[int]:
         """Yield the positions that failed, or else those that have not ended well."""
         fine = {0, *SUCCESSES, Outcome.CANCELLED} if failed else SUCCESSES
-        return (position for position, state in enumerate(self._states) if state not in fine)
+        marked = self._states.translate(bytes(state not in fine for state in range(256)))
+        return _places_of(1, marked)
 
     def unsettled(self) -> Iterator[int]:
         """Yield the positions that have not ended."""
-        position = self._states.find(0)
-        while position >= 0:
-            yield position
-            position = self._states.find(0, position + 1)
+        return _places_of(0, self._states)
+
+    def unsettled_spans(self) -> Iterator[tuple[int, int]]:
+        """Yield (first, last) of the consecutive positions that have not ended."""
+        return (found.span() for found in re.finditer(b"\0+", self._states))
 
     def envelope(self, position: int) -> Envelope:
         """Return the envelope of an item that has ended."""
         with self._lock:
             first = self._packs[bisect_right(self._packs, position) - 1]
-            pack = self._read(first)
-            return decode_envelope(pack.data, pack.offsets[position])
+            return self._read(first).envelope(position - first)
 
-    def pickles(self) -> Iterator[bytes | memoryview]:
+    def pickles(self) -> Iterator[bytes]:
         """Yield the pickle of each position's value, in order; all must have one."""
         for first in list(self._packs):
             with self._lock:
                 pack = self._read(first)
-            data = memoryview(pack.data)
-            for position, offset in pack.offsets.items():
-                payload = payload_of(data, offset)
-                is_stored = self._states[position] == Outcome.STORED_VALUE
-                yield self._get(bytes(payload).decode()) if is_stored else payload
+            for outcome, payload in payloads_in(pack.data):
+                yield payload if outcome == Outcome.VALUE else self._get(payload.decode())
 
     def read_stored(self, envelope: Envelope) -> bytes:
         """Return the pickle of an item's value or exception, wherever it lies."""
@@ -216,35 +223,25 @@ class Outcomes:
                 f"{key} is gone from {self._store.uri}: the run's results were removed"
             ) from None
 
-    def _add(self, key: str) -> list[int]:
+    def _add(self, key: str) -> range:
         first = int(key.rpartition("/")[2])
-        entries = self._split(first)
+        outcomes = outcomes_in(self._read(first).data)
+        last = first + len(outcomes)
         self._known.add(key)
+        if any(self._states[first:last]):
+            raise StoreError(f"{key} holds items that another pack holds too: the ledger is damaged")
         insort(self._packs, first)
-        positions = []
-        for position, _, state in entries:
-            if self._states[position]:
-                continue  # an item ends once
-            self._states[position] = state
-            positions.append(position)
-            if state in SUCCESSES:
-                self._done += 1
-            elif state == Outcome.CANCELLED:
-                self._cancelled += 1
-            else:
-                self._failed += 1
-        return positions
-
-    def _split(self, first: int) -> Iterator[tuple[int, int, int]]:
-        data = self._get(self._keys.pack(first))
-        found, _ = split_envelopes(data)
-        self._remember(first, _Pack(data, {position: offset for _, position, offset in found}))
-        return ((position, offset, outcome) for outcome, position, offset in found)
+        self._states[first:last] = outcomes
+        done = sum(outcomes.count(outcome) for outcome in SUCCESSES)
+        cancelled = outcomes.count(Outcome.CANCELLED)
+        self._done += done
+        self._cancelled += cancelled
+        self._failed += len(outcomes) - done - cancelled
+        return range(first, last)
 
     def _read(self, first: int) -> _Pack:
         if first not in self._cache:
-            for _ in self._split(first):
-                break
+            self._remember(first, _Pack(self._get(self._keys.pack(first))))
         self._cache.move_to_end(first)
         return self._cache[first]
 
@@ -254,3 +251,10 @@ class Outcomes:
         while self._cached_bytes > _CACHE_BYTES and len(self._cache) > 1:
             _, oldest = self._cache.popitem(last=False)
             self._cached_bytes -= len(oldest.data)
+
+
+def _places_of(value: int, states: bytes | bytearray) -> Iterator[int]:
+    place = states.find(value)
+    while place >= 0:
+        yield place
+        place = states.find(value, place + 1)

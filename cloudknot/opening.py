@@ -40,6 +40,8 @@ def open_envelope(envelope: Envelope, index: int, read_stored: Callable[[Envelop
     if envelope.outcome in SUCCESSES:
         try:
             return Answer(value=loads(read_stored(envelope)))
+        except KeyboardInterrupt:
+            raise
         except BaseException as error:  # the value's own code runs here
             broken = NotRebuiltError(
                 f"item {index} returned a value that cannot be rebuilt in this process: "
@@ -58,6 +60,8 @@ def _rebuild_exception(envelope: Envelope, index: int) -> BaseException:
         error: BaseException = loads(envelope.payload)
         if not isinstance(error, BaseException):
             raise TypeError(f"its pickle holds {type(error).__name__}, not an exception")  # noqa: TRY301
+    except KeyboardInterrupt:
+        raise
     except BaseException as broken:  # as above
         error = NotRebuiltError(
             f"item {index} raised {_said(detail)}, an exception that cannot be rebuilt in this process: "

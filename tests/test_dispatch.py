@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -90,7 +92,8 @@ def test_missing_chunks_cover_what_is_missing_and_nothing_else(
     is_missing: list[bool], chunk_size: int | None
 ) -> None:
     missing = [position for position, flag in enumerate(is_missing) if flag]
-    chunks = missing_chunks(missing, chunk_size)
+    spans = [found.span() for found in re.finditer(b"\1+", bytes(is_missing))]
+    chunks = list(missing_chunks(spans, chunk_size))
     assert [position for chunk in chunks for position in range(*chunk)] == missing
     if chunk_size:
         assert all(chunk.first // chunk_size == (chunk.last - 1) // chunk_size for chunk in chunks)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 from cloudknot.runs import Chunk, FailureRule, State, Status
 from cloudknot.specs import Resources
@@ -105,22 +105,20 @@ class Dispatch:
         return max(1, min(int(TARGET_S / self._item_s), max(fair_share, int(SHORTEST_S / self._item_s))))
 
 
-def missing_chunks(unsettled: Iterable[int], chunk_size: int | None) -> list[Chunk]:
-    """Return the consecutive positions that have no outcome, cut where planned chunks begin.
+def missing_chunks(spans: Iterable[tuple[int, int]], chunk_size: int | None) -> Iterator[Chunk]:
+    """Yield spans of positions as chunks, cut where planned chunks begin.
 
     Examples
     --------
-    >>> missing_chunks([0, 1, 2, 7, 8], None)
-    [Chunk(first=0, last=3), Chunk(first=7, last=9)]
+    >>> list(missing_chunks([(0, 3), (7, 9)], 2))
+    [Chunk(first=0, last=2), Chunk(first=2, last=3), Chunk(first=7, last=8), Chunk(first=8, last=9)]
     """
-    chunks: list[Chunk] = []
-    for position in unsettled:
-        begins = chunk_size is not None and position % chunk_size == 0
-        if chunks and chunks[-1].last == position and not begins:
-            chunks[-1] = Chunk(chunks[-1].first, position + 1)
-        else:
-            chunks.append(Chunk(position, position + 1))
-    return chunks
+    for first, last in spans:
+        begin = first
+        while begin < last:
+            end = last if chunk_size is None else min(last, (begin // chunk_size + 1) * chunk_size)
+            yield Chunk(begin, end)
+            begin = end
 
 
 def has_room(wanted: Resources, running: Iterable[Resources], *, vcpus: float, memory_mib: float) -> bool:

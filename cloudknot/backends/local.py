@@ -155,7 +155,7 @@ class LocalBackend:
         generation = count_owners(self.store, run.run_id)
         canaries = tuple(itertools.islice(outcomes.unsettled(), CANARY_ITEMS))
         orders = run.orders
-        remaining = missing_chunks(outcomes.unsettled(), orders.chunk_size)
+        remaining = missing_chunks(outcomes.unsettled_spans(), orders.chunk_size)
         path = run.sys_path
         if orders.bundle and (run.is_rerun or generation > 1):
             # The person's modules may have been edited since: the run goes on with its own.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import struct
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from enum import IntEnum
 
@@ -93,12 +94,6 @@ def encode_value(position: int, tries: int, seconds: float, peak_memory_bytes: i
     return head + payload
 
 
-def payload_of(data: bytes | memoryview, offset: int) -> bytes | memoryview:
-    """Return the payload of the envelope that starts at offset, without copying a memoryview."""
-    begin = offset + _ENVELOPE.size
-    return data[begin : begin + _ENVELOPE.unpack_from(data, offset)[5]]
-
-
 def end_of(data: bytes | memoryview, offset: int) -> int:
     """Return where the envelope that starts at offset ends."""
     _, _, _, _, _, payload, detail, log = _ENVELOPE.unpack_from(data, offset)
@@ -143,3 +138,25 @@ def decode_envelope(data: bytes | bytearray | memoryview, offset: int = 0) -> En
         detail=json.loads(bytes(data[detail_at:log_at])) if detail else {},
         log=bytes(data[log_at : log_at + log]),
     )
+
+
+def outcomes_in(data: bytes) -> bytes:
+    """Return the outcomes of a pack's envelopes, one byte each."""
+    unpack, head = _ENVELOPE.unpack_from, _ENVELOPE.size
+    found, offset, size = bytearray(), 0, len(data)
+    while offset < size:
+        outcome, _, _, _, _, payload, detail, log = unpack(data, offset)
+        found.append(outcome)
+        offset += head + payload + detail + log
+    return bytes(found)
+
+
+def payloads_in(data: bytes) -> Iterator[tuple[int, bytes]]:
+    """Yield the outcome and the payload of each of a pack's envelopes."""
+    unpack, head = _ENVELOPE.unpack_from, _ENVELOPE.size
+    offset, size = 0, len(data)
+    while offset < size:
+        outcome, _, _, _, _, payload, detail, log = unpack(data, offset)
+        begin = offset + head
+        yield outcome, data[begin : begin + payload]
+        offset = begin + payload + detail + log

@@ -166,6 +166,7 @@ class _ChunkRun:
         self._clock = clock
         self._yields_at = math.inf if task.yield_s is None else clock() + task.yield_s
         self._began: float | None = None
+        self._read_at = clock()
         self._lost = 0
         self.position = task.first
         self.last = self._ordered_last = task.last
@@ -241,8 +242,15 @@ class _ChunkRun:
                     self.last = self.position
                 return True
         if items.entries and self.position < self.last:
-            time.sleep(_GATHER_S)
+            self._gather(len(items.entries))
         return False
+
+    def _gather(self, n_items: int) -> None:
+        """Wait for more items to read at once, but not beyond the chunk's end at their present pace."""
+        now = self._clock()
+        left_s = (now - self._read_at) / n_items * (self.last - self.position)
+        time.sleep(min(_GATHER_S, left_s))
+        self._read_at = self._clock()
 
     def _ends_item_early(self) -> bool:
         if self.position >= self.last:
