@@ -28,7 +28,6 @@ from cloudknot.runner.keys import Keys
 from cloudknot.runner.shards import decode_indices
 from cloudknot.runner.stores import FileStore, Store, open_store
 from cloudknot.runs import Run, State, Status
-from cloudknot.specs import Image
 from cloudknot.submission import Request, Submission, check_python, stage, stage_again
 from cloudknot.watcher import Following, Watcher
 
@@ -70,7 +69,6 @@ class Client:
             Something cannot travel. Nothing was started, and nothing is left behind.
         """
         backend = self._backend(request.backend)
-        backend.prepare(Image())
         return self._start(backend, stage(request, items, backend.store, _now()))
 
     def attach(self, run_id: str) -> MapFuture[Any] | CallFuture[Any]:

@@ -81,11 +81,6 @@ class Retry:
             object.__setattr__(self, name, whole)
 
 
-@dataclass(frozen=True, kw_only=True)
-class Image:
-    """The environment that the function runs in. On this machine it is the Python that asks."""
-
-
 def check_name(name: object) -> str:
     """Return the name if a run can carry it.
 

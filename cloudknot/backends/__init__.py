@@ -9,7 +9,6 @@ from cloudknot.config import Settings
 from cloudknot.errors import InputError
 from cloudknot.runner.stores import Store
 from cloudknot.runs import Run, Status
-from cloudknot.specs import Image
 
 
 class Backend(Protocol):
@@ -17,9 +16,6 @@ class Backend(Protocol):
 
     name: str
     store: Store
-
-    def prepare(self, image: Image) -> str:
-        """Make sure that the environment is there; return its name. May be repeated."""
 
     def submit(self, run: Run) -> None:
         """Start a run, or what is left of it. Its record and inputs are in the store already."""

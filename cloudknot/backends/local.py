@@ -25,7 +25,7 @@ from cloudknot.runner.processes import WorkerSpec
 from cloudknot.runner.stores import Store
 from cloudknot.runner.supervisor import Assignment, Supervisor
 from cloudknot.runs import CANARY_ITEMS, Chunk, FailureRule, Run, State, Status
-from cloudknot.specs import Image, Resources
+from cloudknot.specs import Resources
 
 logger = logging.getLogger(__name__)
 
@@ -82,10 +82,6 @@ class LocalBackend:
         self._changed = threading.Condition()
         self._is_closed = False
         atexit.register(self.teardown)
-
-    def prepare(self, image: Image) -> str:  # the environment is this Python's own
-        """Return an empty name: the environment is this Python's own."""
-        return ""
 
     def submit(self, run: Run) -> None:
         """Queue a run, or what is left of it."""
