@@ -17,7 +17,7 @@ ROOT = Path(cloudknot.__file__).parent
 # A module imports its own layer and lower ones. The table stands in docs/architecture.md too.
 LAYERS = [
     {"errors", "_version", "runner"},
-    {"specs", "runs", "shipping", "config"},
+    {"specs", "runs", "shipping", "requirements", "config"},
     {"ledger", "items", "opening", "events", "display", "catalog", "backends"},
     {"calls", "failures", "futures", "progress"},
     {"submission", "watcher"},
