@@ -123,7 +123,10 @@ class LocalBackend:
                 task.cancelled_positions.add(position)
                 task.dispatch.rule.forget(position)
             for control in task.controls.values():
-                control.wake() if position is not None else control.cancel()
+                if position is None:
+                    control.cancel()
+                else:
+                    control.wake()
 
     def read_log(self, run: Run, position: int) -> bytes:
         """Return what a running item has written so far."""

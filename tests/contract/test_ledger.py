@@ -539,3 +539,34 @@ def test_a_retry_runs_the_modules_as_they_were(script: Script) -> None:
         "print(type(future.retry_failed()[1].exception()).__name__)\n"
     )
     assert out.strip() == "AssertionError"
+
+
+def test_a_cancelled_run_is_cancelled_for_others_though_its_process_was_killed(
+    script: Script, other: Client
+) -> None:
+    out = script.run(
+        "import os, signal, time\nimport cloudknot as ck\n"
+        "future = ck.Knot(time.sleep).map([60, 60])\n"
+        "future.cancel()\n"
+        "print(future.run_id, flush=True)\n"
+        "os._exit(0)\n"
+    )
+    assert other.find(out.strip()).cancelled()
+
+
+def test_one_item_can_be_cancelled_from_another_process(script: Script, other: Client) -> None:
+    process = script.start(
+        HALF_DONE
+        + "\nfrom concurrent.futures import wait\nwait([future])\n"
+        + "print([item.index for item in future if item.cancelled()])\n"
+    )
+    assert process.stdout is not None
+    future = other.find(process.stdout.readline().strip())
+    wait_until(lambda: list(script.folder.glob("began-4-*")))
+    [began] = script.folder.glob("began-4-*")
+    assert future[4].cancel()
+    wait_until(lambda: not is_running(int(began.name.rpartition("-")[2])))
+    (script.folder / "gate").touch()
+    assert [future[x].result(timeout=30) for x in (0, 5, 11)] == [0, 50, 110]
+    assert process.communicate(timeout=20)[0].strip() == "[4]"
+    assert not future.cancelled()
