@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     from cloudknot.errors import CallLostError as CallLostError
     from cloudknot.errors import CallSkippedError as CallSkippedError
     from cloudknot.errors import CallTimeoutError as CallTimeoutError
+    from cloudknot.errors import EngineError as EngineError
+    from cloudknot.errors import ImageError as ImageError
     from cloudknot.errors import InputError as InputError
     from cloudknot.errors import KnotError as KnotError
     from cloudknot.errors import NotPicklableError as NotPicklableError
@@ -24,6 +26,7 @@ if TYPE_CHECKING:
     from cloudknot.futures import MapFuture as MapFuture
     from cloudknot.knot import Knot as Knot
     from cloudknot.knot import attach as attach
+    from cloudknot.specs import Image as Image
     from cloudknot.specs import Retry as Retry
 
 _ERRORS = (
@@ -31,6 +34,8 @@ _ERRORS = (
     "CallLostError",
     "CallSkippedError",
     "CallTimeoutError",
+    "EngineError",
+    "ImageError",
     "InputError",
     "KnotError",
     "NotPicklableError",
@@ -44,6 +49,7 @@ _ERRORS = (
 _HOMES = {
     **dict.fromkeys(_ERRORS, "errors"),
     "CallFuture": "calls",
+    "Image": "specs",
     "Knot": "knot",
     "MapFuture": "futures",
     "Retry": "specs",

@@ -7,6 +7,8 @@
     ├── UnknownRunError (KeyError)   no run of that id is known here
     ├── RunOwnedError                a living process has the run already
     ├── StoreError                   the ledger could not be read or written
+    ├── EngineError                  no docker engine answers, or it may not be used
+    ├── ImageError                   the image could not be made
     └── CallError                    one item's own failure, where it is not the function's exception
         ├── CallLostError            the process that ran the item was killed
         ├── CallSkippedError         the map had stopped before the item ran
@@ -42,6 +44,14 @@ class RunOwnedError(KnotError):
 
 class StoreError(KnotError):
     """The ledger could not be read or written."""
+
+
+class EngineError(KnotError):
+    """No docker engine answers, or it may not be used, or it failed."""
+
+
+class ImageError(KnotError):
+    """The image could not be made. Nothing half-made is left."""
 
 
 class CallError(KnotError):

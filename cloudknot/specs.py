@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from numbers import Integral, Real
+from pathlib import Path
 from typing import get_args
 
 from cloudknot.errors import InputError
@@ -14,6 +15,10 @@ from cloudknot.runner.orders import OnError
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,62}")
 _ENV_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+_APT_NAME = re.compile(r"[a-z0-9][a-z0-9+.-]+(:[a-z0-9]+)?(=[A-Za-z0-9.+:~-]+)?")
+_USER_NAME = re.compile(r"[a-z_][a-z0-9_-]{0,31}")
+_PLATFORM = re.compile(r"linux/[a-z0-9]+(/[a-z0-9]+)?")
+_REFERENCE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:/@-]*")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -79,6 +84,66 @@ class Retry:
             if whole is None or whole < 0:
                 raise InputError(f"retries must be a whole number from 0 up, not {value!r} ({name})")
             object.__setattr__(self, name, whole)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Image:
+    """What the container image of a function is made from. Nothing needs to be said.
+
+    Parameters
+    ----------
+    base : str, optional
+        The image that it stands on, such as ``"python:3.11-slim"``, which is the default with the
+        minor version of this Python. One that has no Python of that version gets it.
+    packages : sequence of str
+        Python packages beside those that the function imports, as pip takes them.
+    apt : sequence of str
+        Debian packages, where the base is Debian's or Ubuntu's.
+    requirements : sequence of str, optional
+        Python packages *instead of* those that the function imports.
+    dockerfile : path, optional
+        A Dockerfile of your own, whose image is the base. Its folder is its build context.
+    environment : path, optional
+        A ``uv.lock``, ``requirements.txt`` or ``environment.yml`` that says what is installed
+        *instead of* what the function imports.
+    user : str, default "cloudknot"
+        The unprivileged user that runs the function.
+    platform : str, optional
+        Such as ``"linux/arm64"``; the engine's own when not given.
+
+    Raises
+    ------
+    InputError
+        A value will not do, or a file is not there.
+    """
+
+    base: str | None = None
+    packages: tuple[str, ...] = ()
+    apt: tuple[str, ...] = ()
+    requirements: tuple[str, ...] | None = None
+    dockerfile: Path | None = None
+    environment: Path | None = None
+    user: str = "cloudknot"
+    platform: str | None = None
+
+    def __post_init__(self) -> None:
+        _check_match("base", self.base, _REFERENCE, "use the name of an image, such as 'python:3.11-slim'")
+        _check_match("user", self.user, _USER_NAME, "use lower-case letters, digits, '-' and '_'")
+        _check_match("platform", self.platform, _PLATFORM, "use 'linux/amd64' or 'linux/arm64'")
+        if self.user == "root":
+            raise InputError("user must not be 'root': the function runs as an unprivileged user")
+        for name in ("packages", "apt", "requirements"):
+            lines = getattr(self, name)
+            if name != "requirements" or lines is not None:
+                object.__setattr__(self, name, _check_lines(name, lines))
+        for package in self.apt:
+            _check_match("apt", package, _APT_NAME, "use the names of Debian packages")
+        for name in ("dockerfile", "environment"):
+            if getattr(self, name) is not None:
+                object.__setattr__(self, name, _check_file(name, getattr(self, name)))
+        for one, other in (("base", "dockerfile"), ("requirements", "environment")):
+            if getattr(self, one) is not None and getattr(self, other) is not None:
+                raise InputError(f"{one} and {other} say the same thing twice: give one of them")
 
 
 def check_name(name: object) -> str:
@@ -157,3 +222,27 @@ def _as_whole_number(value: object) -> int | None:
         return value.__index__()  # type: ignore[attr-defined, no-any-return]  # numpy's integers too
     except AttributeError:
         return None
+
+
+def _check_match(name: str, value: object, pattern: re.Pattern[str], advice: str) -> None:
+    if value is not None and not (isinstance(value, str) and pattern.fullmatch(value)):
+        raise InputError(f"{name} {value!r} will not do: {advice}")
+
+
+def _check_lines(name: str, lines: object) -> tuple[str, ...]:
+    if isinstance(lines, str) or not isinstance(lines, Iterable):
+        raise InputError(f"{name} must be a list of strings, not {type(lines).__name__} {lines!r:.80}")
+    checked = tuple(lines)
+    for line in checked:
+        if not isinstance(line, str) or not line.strip() or not line.isprintable():
+            raise InputError(f"{name} holds {line!r}, which names no package")
+    return checked
+
+
+def _check_file(name: str, value: object) -> Path:
+    if not isinstance(value, str | Path):
+        raise InputError(f"{name} must be the path of a file, not {type(value).__name__} {value!r:.80}")
+    path = Path(value).expanduser().absolute()
+    if not path.is_file():
+        raise InputError(f"{name} {str(value)!r} is no file here")
+    return path
