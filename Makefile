@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: demo test lint types tests benchmarks pins clean
+.PHONY: demo test lint types tests engine templates benchmarks pins clean
 
 demo: $(STAMP) ## run the two examples: Monte Carlo, then real tract profiles
 	$(BIN)/python examples/monte_carlo_pi.py
@@ -22,9 +22,19 @@ types: $(STAMP)
 tests: $(STAMP)
 	$(BIN)/pytest
 
+engine: $(STAMP) ## start a docker engine and make the base image for the tests
+	$(BIN)/python -m tests.rig
+
+templates: ## build the base images of docker_templates and import all that is in them
+	for name in sklearn tractometry; do \
+	  docker build --tag cloudknot/$$name docker_templates/$$name \
+	  && docker run --rm --interactive cloudknot/$$name python -W error - < docker_templates/import_all.py \
+	  || exit 1; done
+
 benchmarks: $(STAMP) ## compare speed with other libraries; see docs/benchmarks.md
 	$(BIN)/python -m pip install --quiet --constraint tests/constraints.txt --editable .[benchmarks]
 	$(BIN)/python benchmarks/map_overhead.py
+	$(BIN)/python benchmarks/container_overhead.py
 
 $(STAMP): setup.cfg pyproject.toml tests/constraints.txt
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "cloudknot needs Python 3.11 or newer")'

@@ -9,6 +9,7 @@ from cloudknot._version import __version__
 
 if TYPE_CHECKING:
     from cloudknot.calls import CallFuture as CallFuture
+    from cloudknot.docker_image import DockerImage as DockerImage
     from cloudknot.errors import CallError as CallError
     from cloudknot.errors import CallLostError as CallLostError
     from cloudknot.errors import CallSkippedError as CallSkippedError
@@ -49,6 +50,7 @@ _ERRORS = (
 _HOMES = {
     **dict.fromkeys(_ERRORS, "errors"),
     "CallFuture": "calls",
+    "DockerImage": "docker_image",
     "Image": "specs",
     "Knot": "knot",
     "MapFuture": "futures",

@@ -5,29 +5,30 @@ from __future__ import annotations
 import dataclasses
 import datetime
 import os
-import shutil
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator
-from pathlib import Path
+from collections.abc import Callable, Iterable
 from typing import Any
 from weakref import WeakValueDictionary
 
-from cloudknot.backends import Backend, make_backend
+from cloudknot.backends import Backend, Surroundings, make_backend
+from cloudknot.backends.prepared import Prepared
 from cloudknot.calls import CallFuture
 from cloudknot.catalog import Catalog, count_owners
 from cloudknot.config import Settings, check_home, load_settings
 from cloudknot.display import JobRow
-from cloudknot.errors import InputError, StoreError, UnknownRunError
+from cloudknot.errors import InputError
 from cloudknot.events import Observer, RunSubmitted, tell
 from cloudknot.futures import MapFuture
 from cloudknot.items import Items
 from cloudknot.ledger import Counts, Outcomes, cancelled_positions, read_mark, read_run, write_mark, write_run
-from cloudknot.progress import make_progress_bar
+from cloudknot.progress import make_build_line, make_progress_bar
 from cloudknot.runner.keys import Keys
 from cloudknot.runner.shards import decode_indices
 from cloudknot.runner.stores import FileStore, Store, open_store
 from cloudknot.runs import Run, State, Status
+from cloudknot.shipping import pack
+from cloudknot.specs import Image
 from cloudknot.submission import Request, Submission, check_python, stage, stage_again
 from cloudknot.watcher import Following, Watcher
 
@@ -52,7 +53,7 @@ class Client:
         check_home(settings.home)
         self.settings = settings
         self._home_store = FileStore(settings.home)
-        self._catalog = Catalog(settings.home)
+        self.catalog = Catalog(settings.home)
         self._watcher = Watcher()
         self._observers: tuple[Observer, ...] = (make_progress_bar(settings.progress), *observers)
         self._backends: dict[str, Backend] = {}
@@ -68,8 +69,22 @@ class Client:
         InputError
             Something cannot travel. Nothing was started, and nothing is left behind.
         """
-        backend = self._backend(request.backend)
-        return self._start(backend, stage(request, items, backend.store, _now()))
+        backend = self.backend(request.backend)
+        return self._start(backend, stage(request, items, backend.store, _now(), prepare=backend.prepare))
+
+    def prepare(self, backend: str, func: Callable[..., Any], image: Image) -> Prepared:
+        """Have what a function runs in made, unless it is there.
+
+        Raises
+        ------
+        InputError
+            The function, or a module that it needs, cannot travel.
+        EngineError, ImageError
+            There is no docker engine, or the image could not be made.
+        """
+        if backend == "local":  # nothing is needed there, and packing a function takes time
+            return Prepared()
+        return self.backend(backend).prepare(image, pack(func).imports)
 
     def attach(self, run_id: str) -> MapFuture[Any] | CallFuture[Any]:
         """Return the futures of a run that this machine knows."""
@@ -83,10 +98,10 @@ class Client:
             is_current = future is not None and future.state in (State.RUNNING, State.DONE)
             if future is not None and (is_current or run_id in self._active):
                 return future  # otherwise another process may have resumed it
-            store = self._store_of(run_id)
+            store = self.store_of(run_id)
             run = read_run(store, run_id)
             future = self._make_future(run, store)
-        following = Following(future, lambda: self._catalog.look(store, run_id))
+        following = Following(future, lambda: self.catalog.look(store, run_id))
         following.advance()  # what has ended already is there at once
         if not following.is_over:
             self._watcher.follow(following)
@@ -94,15 +109,15 @@ class Client:
 
     def jobs(self, name: str | None = None) -> list[str]:
         """Return the ids of the known runs, oldest first."""
-        return [entry.run_id for entry in self._catalog.entries(name)]
+        return [entry.run_id for entry in self.catalog.entries(name)]
 
     def cancel(self, run: Run, position: int | None) -> None:
         """Stop a run, or one item, in whichever process it runs."""
         try:
             if run.run_id in self._active:
-                self._backend(run.backend).cancel(run, position)
+                self.backend(run.backend).cancel(run, position)
         finally:
-            store, keys = self._store_of(run.run_id), Keys(run.run_id)
+            store, keys = self.store_of(run.run_id), Keys(run.run_id)
             if position is None:
                 write_mark(store, keys.cancel_run(count_owners(store, run.run_id)), {})
             else:
@@ -110,7 +125,7 @@ class Client:
 
     def read_log(self, run: Run, position: int) -> bytes:
         """Return what an item that runs here has written so far."""
-        return self._backend(run.backend).read_log(run, position)
+        return self.backend(run.backend).read_log(run, position)
 
     def retry_failed(
         self, future: MapFuture[Any], *, func: Callable[..., Any] | None, **resources: Any
@@ -121,61 +136,32 @@ class Client:
         indices = tuple(future.items.not_fine())
         if not indices:
             return future
-        run, backend = future.run, self._backend(future.run.backend)
+        run, backend = future.run, self.backend(future.run.backend)
         try:
             wanted = dataclasses.replace(run.resources, **resources)
         except TypeError:
             known = ", ".join(field.name for field in dataclasses.fields(run.resources))
             raise InputError(f"retry_failed can change {known}, not {', '.join(resources)}") from None
-        again = stage_again(run, indices, backend.store, _now(), func=func, resources=wanted)
+        again = stage_again(
+            run, indices, backend.store, _now(), func=func, resources=wanted, prepare=backend.prepare
+        )
         return self._start(backend, again)
 
     def resume(self, future: MapFuture[Any]) -> MapFuture[Any]:
         """Run what is left of a run, under its own id."""
-        run, store = future.run, self._store_of(future.run_id)
+        run, store = future.run, self.store_of(future.run_id)
         if future.items.outcomes.is_complete:
             return future
         check_python(run)
         ended = self._active.get(run.run_id) if future.done() else None
         if ended is not None:
             ended.wait(_END_S)  # it was cancelled just now, and its workers are on their way out
-        self._catalog.own(store, run.run_id)
-        return self._run(self._backend(run.backend), run)
-
-    def clobber(self, name: str, *, results: bool) -> tuple[int, int]:
-        """Stop a Knot's jobs, and with ``results`` remove them from the ledger.
-
-        Returns
-        -------
-        stopped, removed : int
-            How many runs.
-        """
-        run_ids = self.jobs(name)
-        stopped = sum(self.find(run_id).cancel() for run_id in run_ids if not self.find(run_id).done())
-        for run_id in run_ids if results else ():
-            self._remove(run_id)
-        return stopped, len(run_ids) if results else 0
-
-    def prune(self, before: datetime.datetime) -> list[str]:
-        """Remove the runs that were made before a time, unless they run or a later one needs them."""
-        entries = self._catalog.entries()
-        old = [
-            entry.run_id
-            for entry in entries
-            if datetime.datetime.fromisoformat(entry.created) < before
-            and not self._catalog.is_owned(open_store(entry.store), entry.run_id)
-        ]
-        kept = {entry.run_id for entry in entries} - set(old)
-        needed = {needed for run_id in kept for needed in self._ancestors(run_id)}
-        removed = [run_id for run_id in old if run_id not in needed]
-        for run_id in removed:
-            self._remove(run_id)
-        self._sweep(before)
-        return removed
+        self.catalog.own(store, run.run_id)
+        return self._run(self.backend(run.backend), run)
 
     def row(self, run_id: str) -> JobRow:
         """Return a run's line for a table, without reading its items where its end is written down."""
-        store = self._store_of(run_id)
+        store = self.store_of(run_id)
         end = read_mark(store, Keys(run_id).settled(count_owners(store, run_id)))
         if end is None or run_id in self._active:
             future = self.find(run_id)
@@ -189,12 +175,12 @@ class Client:
         run, function, indices = submission
         try:
             write_run(backend.store, run, function=function, indices=indices)
-            self._catalog.own(backend.store, run.run_id)
-            self._catalog.add(run, backend.store.uri)
+            self.catalog.own(backend.store, run.run_id)
+            self.catalog.add(run, backend.store.uri)
             return self._run(backend, run)
         except BaseException:
             backend.cancel(run)
-            self._remove(run.run_id)
+            self.remove(run.run_id)
             raise
 
     def _run(self, backend: Backend, run: Run) -> MapFuture[Any]:
@@ -222,59 +208,49 @@ class Client:
         return future
 
     def _write_end(self, future: MapFuture[Any], status: Status) -> None:
-        run, store = future.run, self._store_of(future.run_id)
-        self._backend(run.backend).forget(run)
+        run, store = future.run, self.store_of(future.run_id)
+        self.backend(run.backend).forget(run)
         end = {"state": status.state, "reason": status.reason, **future.items.counts._asdict()}
         try:
             write_mark(store, Keys(run.run_id).settled(count_owners(store, run.run_id)), end)
         finally:
-            self._catalog.let_go(run.run_id)
+            self.catalog.let_go(run.run_id)
             ended = self._active.pop(run.run_id, None)
             if ended is not None:
                 ended.set()
 
-    def _backend(self, name: str) -> Backend:
+    def backend(self, name: str) -> Backend:
+        """Return a place, made when it is first asked for."""
         with self._lock:
             if name not in self._backends:
-                self._backends[name] = make_backend(name, self.settings, self._home_store, self._watcher.wake)
+                around = Surroundings(
+                    settings=self.settings,
+                    store=self._home_store,
+                    wake=self._watcher.wake,
+                    tell=make_build_line(self.settings.progress),
+                )
+                self._backends[name] = make_backend(name, around)
             return self._backends[name]
 
-    def _store_of(self, run_id: str) -> Store:
-        entry = self._catalog.find(run_id)
+    def store_of(self, run_id: str) -> Store:
+        """Return where a run is."""
+        entry = self.catalog.find(run_id)
         return open_store(entry.store) if entry is not None else self._home_store
 
-    def _ancestors(self, run_id: str) -> Iterator[str]:
-        """Yield the runs that a run reads from, as far as their records are there."""
-        while run_id:
-            try:
-                run = read_run(self._store_of(run_id), run_id)
-            except (UnknownRunError, StoreError):
-                return
-            yield run.orders.inputs_run
-            yield run.parent
-            run_id = run.parent
-
-    def _sweep(self, before: datetime.datetime) -> None:
-        """Remove inputs of maps that were never begun, and modules that no run names any more."""
-        known = {entry.run_id for entry in self._catalog.entries()}
-        bundles = {read_run(self._store_of(run_id), run_id).orders.bundle for run_id in known}
-        for folder in (self.settings.home / "runs").glob("*"):
-            if folder.name not in known and folder.stat().st_mtime < before.timestamp():
-                self._home_store.delete(Keys(folder.name).prefix)
-        for key in list(self._home_store.list("bundles/")):
-            if key not in bundles:
-                self._home_store.delete(key)
-                shutil.rmtree(self.settings.home / "code" / Path(key).stem, ignore_errors=True)
-
-    def _remove(self, run_id: str) -> None:
-        ended = self._active.get(run_id)
-        if ended is not None:
-            ended.wait(_END_S)  # a worker's last pack must not bring the folder back
-        store = self._store_of(run_id)
-        self._catalog.let_go(run_id)
-        self._catalog.remove(run_id)
+    def remove(self, run_id: str) -> None:
+        """Remove a run that is over, or about to be, with its inputs and results."""
+        self.wait_for_end(run_id)  # a worker's last pack must not bring the folder back
+        store = self.store_of(run_id)
+        self.catalog.let_go(run_id)
+        self.catalog.remove(run_id)
         self._futures.pop(run_id, None)
         store.delete(Keys(run_id).prefix)
+
+    def wait_for_end(self, run_id: str) -> None:
+        """Wait until nothing of a run runs in this process any more."""
+        ended = self._active.get(run_id)
+        if ended is not None:
+            ended.wait(_END_S)
 
 
 class _OwnersLook:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
@@ -11,6 +12,7 @@ from pathlib import Path
 import platformdirs
 
 from cloudknot.errors import InputError
+from cloudknot.specs import check_volumes
 
 _FALSE = frozenset({"0", "false", "no", "off"})
 
@@ -29,12 +31,18 @@ class Settings:
         Worker processes on this machine; None: as many as processors.
     progress : bool, optional
         Whether long maps show a bar; None: on a terminal and in a notebook.
+    base_image : str, optional
+        The base of container images that name none; None: Python's own.
+    volumes : tuple of str
+        Folders that containers on this machine see, for Knots that name none.
     """
 
     home: Path
     backend: str = "local"
     local_workers: int | None = None
     progress: bool | None = None
+    base_image: str | None = None
+    volumes: tuple[str, ...] = ()
 
 
 def config_file(environ: Mapping[str, str] = os.environ) -> Path:
@@ -63,6 +71,8 @@ def load_settings(environ: Mapping[str, str] = os.environ) -> Settings:
         backend=str(setting("backend") or "local"),
         local_workers=_whole_number("local_workers", setting("local_workers")),
         progress=_truth(setting("progress")),
+        base_image=str(setting("base_image") or "") or None,
+        volumes=_folders(setting("volumes")),
     )
 
 
@@ -119,3 +129,11 @@ def _truth(value: object) -> bool | None:
     if value is None or value == "":
         return None
     return str(value).lower() not in _FALSE
+
+
+def _folders(value: object) -> tuple[str, ...]:
+    """Return the folders of a list, or of a variable such as ``/data:ro:/scratch``."""
+    if isinstance(value, list):
+        return check_volumes(value)
+    given = re.split(f"{os.pathsep}(?!ro(?:{os.pathsep}|$))", str(value or ""))
+    return check_volumes([folder for folder in given if folder])

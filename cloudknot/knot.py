@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import inspect
 import os
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any, Generic, Literal, NamedTuple, TypeVar, overload
+from typing import Any, Generic, Literal, TypeVar, overload
 
 from cloudknot.backends import check_backend
 from cloudknot.calls import CallFuture
@@ -13,21 +12,25 @@ from cloudknot.client import Client, current_client
 from cloudknot.display import html_of_knot, print_jobs
 from cloudknot.errors import InputError
 from cloudknot.futures import MapFuture
+from cloudknot.removal import Clobbered, clobber
 from cloudknot.runner.orders import OnError
-from cloudknot.shipping import knot_name_of, name_of
-from cloudknot.specs import Resources, Retry, check_chunk_size, check_env_vars, check_name, check_on_error
+from cloudknot.shipping import check_function, knot_name_of, name_of
+from cloudknot.specs import (
+    Image,
+    Resources,
+    Retry,
+    check_chunk_size,
+    check_env_vars,
+    check_name,
+    check_on_error,
+    check_volumes,
+    extend_image,
+)
 from cloudknot.submission import Request
 
 R = TypeVar("R")
 
 _SHOWN_JOBS = 5
-
-
-class Clobbered(NamedTuple):
-    """What `Knot.clobber` did: how many jobs it stopped, and how many it removed from the ledger."""
-
-    stopped: int
-    removed: int
 
 
 class Jobs(Sequence[MapFuture[R] | CallFuture[R]]):
@@ -64,7 +67,8 @@ class Knot(Generic[R]):
     name : str, optional
         Names the jobs; the function's name when not given. Letters, digits, ``-`` and ``_``.
     backend : str, optional
-        The place: ``"local"``. Not given: ``CLOUDKNOT_BACKEND``, then the configuration file, then
+        The place: ``"local"`` (processes on this machine) or ``"docker"`` (containers on this machine).
+        Not given: ``CLOUDKNOT_BACKEND``, then the configuration file, then
         ``"local"``.
     vcpus : float, default 1
         Processors of one item. Numerical libraries get that many threads.
@@ -77,11 +81,22 @@ class Knot(Generic[R]):
         `Retry` sets both.
     env_vars : dict of str, optional
         Environment variables of the workers. They are kept in the ledger: no place for secrets.
+    image : Image, optional
+        What the container image is made from, beside what the function imports.
+    base_image : str, optional
+        The image that it stands on; the same as ``image=Image(base=...)``.
+    image_github_installs : str or sequence of str, optional
+        Addresses of git repositories to install in the image.
+    volumes : sequence of path, optional
+        Folders of this machine that containers on this machine see, under the same path; read-only
+        where they end in ``:ro``. Containers then run under your user number.
 
     Raises
     ------
     InputError
         An argument will not do. Nothing was started.
+    EngineError, ImageError
+        There is no docker engine, or the image could not be made.
 
     Examples
     --------
@@ -101,14 +116,13 @@ class Knot(Generic[R]):
         timeout_s: float | None = None,
         retries: int | Retry = 0,
         env_vars: dict[str, str] | None = None,
+        image: Image | None = None,
+        base_image: str | None = None,
+        image_github_installs: str | Iterable[str] = (),
+        volumes: Iterable[str | os.PathLike[str]] | None = None,
         client: Client | None = None,
     ) -> None:
-        if not callable(func):
-            raise InputError(f"func must be callable, not {type(func).__name__} {func!r:.80}")
-        if inspect.iscoroutinefunction(func):
-            raise InputError(
-                f"func {name_of(func)!r} is async: give one that calls asyncio.run({name_of(func)}(x))"
-            )
+        check_function(func)
         self.func = func
         self.name = check_name(knot_name_of(func) if name is None else name)
         self._client_here = current_client() if client is None else client
@@ -117,6 +131,9 @@ class Knot(Generic[R]):
         self.resources = Resources(vcpus=vcpus, memory_mib=memory_mib, timeout_s=timeout_s)
         self.retry = retries if isinstance(retries, Retry) else Retry(raised=retries)
         self.env_vars = check_env_vars(env_vars)
+        self.image = extend_image(image, base_image=base_image, github_installs=image_github_installs)
+        self.volumes = self._client.settings.volumes if volumes is None else check_volumes(volumes)
+        self._prepared = self._client.prepare(self.backend, func, self.image)
 
     def submit(self, *args: Any, **kwargs: Any) -> CallFuture[R]:
         """Run the function once, on these arguments.
@@ -200,8 +217,15 @@ class Knot(Generic[R]):
         ----------
         results : bool, default False
             Remove the jobs' inputs and results from the ledger too.
+
+        Returns
+        -------
+        Clobbered
+            What was stopped and removed: jobs, containers, and images that no other Knot's jobs have.
         """
-        return Clobbered(*self._client.clobber(self.name, results=results))
+        return clobber(
+            self._client, self.name, backend=self.backend, image=self._prepared.image, results=results
+        )
 
     @property
     def _client(self) -> Client:
@@ -225,6 +249,8 @@ class Knot(Generic[R]):
                 "resources": self.resources,
                 "retry": self.retry,
                 "env_vars": self.env_vars,
+                "image": self.image,
+                "volumes": self.volumes,
                 **wanted,
             }
         )

@@ -1,8 +1,9 @@
-"""A progress bar for maps that take a while."""
+"""What is shown while something takes a while: a bar for a map, a line for the build of an image."""
 
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
 from typing import Any
 
 from cloudknot.events import Event, ItemsSettled, Observer, RunSettled, RunSubmitted
@@ -51,9 +52,35 @@ def make_progress_bar(wanted: bool | None) -> Observer:
     wanted : bool, optional
         None shows bars on a terminal and in a notebook.
     """
-    if wanted or (wanted is None and (sys.stderr.isatty() or _is_notebook())):
-        return ProgressBars()
-    return lambda event: None
+    return ProgressBars() if _is_shown(wanted) else lambda event: None
+
+
+class BuildLine:
+    """Shows on one line how a build goes on: called with each line that it says, and an empty one."""
+
+    def __init__(self) -> None:
+        self._bar: Any = None
+
+    def __call__(self, line: str) -> None:
+        """Show a line in place of the one before; keep the last."""
+        if line:
+            if self._bar is None:
+                from tqdm.auto import tqdm  # noqa: PLC0415  # loaded when it is used
+
+                self._bar = tqdm(bar_format="{desc}", dynamic_ncols=True)
+            self._bar.set_description_str(line.strip())
+        elif self._bar is not None:
+            self._bar.close()
+            self._bar = None
+
+
+def make_build_line(wanted: bool | None) -> Callable[[str], None]:
+    """Return what shows how a build goes on, or what does nothing; ``wanted`` as for the bar."""
+    return BuildLine() if _is_shown(wanted) else lambda line: None
+
+
+def _is_shown(wanted: bool | None) -> bool:
+    return sys.stderr.isatty() or _is_notebook() if wanted is None else wanted
 
 
 def _is_notebook() -> bool:

@@ -2,19 +2,31 @@
 
 from __future__ import annotations
 
-import functools
-import importlib.metadata
-import json
-import re
+import platform as this_machine
 import sys
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
-from importlib.metadata import Distribution, PackageNotFoundError
-from typing import Any
-
-from packaging.requirements import InvalidRequirement, Requirement
+from dataclasses import dataclass, field
+from importlib.machinery import ModuleSpec
+from importlib.metadata import Distribution
 
 from cloudknot.errors import InputError
+from cloudknot.installed import (
+    close,
+    find_distribution,
+    is_local,
+    local_owners_of,
+    modules_of,
+    normalise,
+    origin_of,
+    providers_of,
+    size_of,
+    unpacked_files,
+)
+from cloudknot.reach import Import, Imports, follow
+from cloudknot.whereabouts import find_module, is_extension, is_outside
+
+_LARGE_BYTES = 8 << 20
+_ARCHITECTURES = {"x86_64": "amd64", "AMD64": "amd64", "aarch64": "arm64"}
+_RUNNER = ("cloudpickle", "boto3")
 
 
 @dataclass(frozen=True, kw_only=True, order=True)
@@ -28,12 +40,15 @@ class Pin:
     version : str
         Its version.
     address : str
-        Where it was installed from, with the commit, if that was a version control system.
+        Where it was installed from, if not from an index: with the commit, or the hash.
+    is_large : bool
+        Whether it takes 8 MiB or more. Says nothing of what it is: equal pins may differ in it.
     """
 
     name: str
     version: str
     address: str = ""
+    is_large: bool = field(default=False, compare=False)
 
     def line(self) -> str:
         """Return the pin as a line of a requirements file.
@@ -56,142 +71,99 @@ class Needs:
         Distributions to install, dependencies too, sorted by name.
     by_value : frozenset of str
         Top-level modules of local installs, editable or not: no index has them, so they travel.
+    uses_cloudknot : bool
+        Whether the function uses cloudknot itself, beyond the runner. The pins hold what that needs.
     """
 
-    pins: tuple[Pin, ...]
-    by_value: frozenset[str]
+    pins: tuple[Pin, ...] = ()
+    by_value: frozenset[str] = frozenset()
+    uses_cloudknot: bool = False
 
 
-def find_needs(modules: Iterable[str], *, optional: Iterable[str] = ()) -> Needs:
-    """Return the pins of the distributions that provide these modules, with all that they depend on.
+def capture(imports: Imports, *, platform: str | None = None) -> Needs:
+    """Return what these imports need: the pins of all that is installed, and what must travel.
+
+    A person's own modules are followed to what they import in turn.
 
     Parameters
     ----------
-    modules : iterable of str
-        Names that the function's code imports, dotted or not; those of the standard library may be among
-        them, those of the person's own modules may not: they travel.
-    optional : iterable of str
-        Names that may be missing, because the code says so itself.
+    imports : Imports
+        What the code of a function and of its arguments imports.
+    platform : str, optional
+        Where the function will run, such as ``"linux/arm64"``; Linux on this machine's processor when not
+        given. Compiled modules that are not installed from anywhere travel to no other.
 
     Raises
     ------
     InputError
-        A module is not installed here, or belongs to no distribution.
+        Something that the code cannot do without is not installed here, belongs to no distribution, or
+        cannot run there.
     """
-    installed = {name for name in modules if name.partition(".")[0] not in sys.stdlib_module_names}
-    may_be_missing = frozenset(optional)
-    roots: set[str] = set()
-    for module in sorted(installed):
-        found = _distributions_of(module)
-        if not found and module not in may_be_missing:
-            raise InputError(
-                f"the function imports {module.partition('.')[0]!r}, which is not installed here: "
-                "install what provides it, so that its version can be pinned"
-            )
-        roots.update(found)
-    pins: dict[str, Pin] = {}
-    by_value: set[str] = set()
-    for name in _close(roots):
-        distribution = importlib.metadata.distribution(name)
-        origin = _origin_of(distribution)
-        if origin.is_local:
-            by_value.update(_modules_of(distribution))
-        else:
-            pins[name] = Pin(name=name, version=distribution.version, address=origin.address)
-    return Needs(pins=tuple(sorted(pins.values())), by_value=frozenset(by_value))
+    reach = follow(imports, _is_own)
+    for name, spec in reach.own.items():
+        if is_extension(spec.origin or ""):
+            _check_compiled(f"your module {name!r} ({spec.origin})", platform)
+    owners = {name: local_owners_of(name, spec) - {"cloudknot"} for name, spec in reach.own.items()}
+    by_value = {name.partition(".")[0] for name, found in owners.items() if found}
+    roots = set[str]().union(*owners.values(), *map(_providers_for, reach.others))
+    installed = close(roots)
+    cloudknot = [one for one in installed if one.name == "cloudknot"]
+    local = [one for one in installed if origin_of(one).local is not None and one not in cloudknot]
+    for one in local:
+        by_value |= modules_of(one)
+        if any(map(is_extension, unpacked_files(one))):
+            _check_compiled(f"{one.name} (installed from {origin_of(one).local})", platform)
+    pins = tuple(_pin(one) for one in installed if one not in (*cloudknot, *local))
+    return Needs(pins=pins, by_value=frozenset(by_value), uses_cloudknot=bool(cloudknot))
 
 
-@dataclass(frozen=True, kw_only=True)
-class _Origin:
-    address: str = ""
-    is_local: bool = False
+def runner_pins() -> tuple[Pin, ...]:
+    """Return the pins of what the runner itself needs: cloudpickle and boto3, at the versions here."""
+    return tuple(_pin(distribution) for distribution in close(_RUNNER))
 
 
-def _origin_of(distribution: Distribution) -> _Origin:
-    """Read where a distribution came from (PEP 610); an index leaves no record."""
-    record = distribution.read_text("direct_url.json")
-    if record is None:
-        return _Origin()
-    origin: Mapping[str, Any] = json.loads(record)
-    version_control = origin.get("vcs_info")
-    if version_control is not None:
-        part = f"#subdirectory={origin['subdirectory']}" if "subdirectory" in origin else ""
-        address = f"{version_control['vcs']}+{origin['url']}@{version_control['commit_id']}{part}"
-        return _Origin(address=address)
-    if origin["url"].startswith("file:"):
-        return _Origin(is_local=True)
-    return _Origin(address=origin["url"])
+def _pin(distribution: Distribution) -> Pin:
+    return Pin(
+        name=normalise(distribution.name),
+        version=distribution.version,
+        address=origin_of(distribution).address,
+        is_large=size_of(distribution) >= _LARGE_BYTES,
+    )
 
 
-def _close(roots: Iterable[str]) -> list[str]:
-    """Return the distributions and all that they depend on, as it is installed here."""
-    seen: set[tuple[str, str]] = set()
-    waiting = [(normalise(name), "") for name in roots]
-    while waiting:
-        name, extra = waiting.pop()
-        if (name, extra) in seen:
-            continue
-        try:
-            distribution = importlib.metadata.distribution(name)
-        except PackageNotFoundError:
-            continue  # an optional dependency, or one that another distribution stands in for
-        seen.add((name, extra))
-        for requirement in _requirements_of(distribution, extra):
-            needed = normalise(requirement.name)
-            waiting.extend((needed, wanted) for wanted in ("", *requirement.extras))
-    return sorted({name for name, _ in seen})
+def _is_own(name: str, spec: ModuleSpec) -> bool:
+    if name.partition(".")[0] == "cloudknot":
+        return False  # the image has it
+    return is_outside(spec) or any(map(is_local, providers_of(name)))
 
 
-def _requirements_of(distribution: Distribution, extra: str) -> list[Requirement]:
-    found = []
-    for line in distribution.requires or ():
-        try:
-            requirement = Requirement(line)
-        except InvalidRequirement:
-            continue  # of a kind that pip has dropped; it is installed all the same
-        if requirement.marker is None or requirement.marker.evaluate({"extra": extra}):
-            found.append(requirement)
-    return found
+def _providers_for(step: Import) -> set[str]:
+    top = step.name.partition(".")[0]
+    if top in sys.stdlib_module_names or f"{step.name}.".startswith("cloudknot.runner."):
+        return set()
+    providers = providers_of(step.name) if top != "cloudknot" else {"cloudknot"}
+    if step.is_optional or (providers and all(map(find_distribution, providers))):
+        return providers
+    importer = step.importer or "the function"
+    spec = find_module(step.name)
+    if spec is None:
+        raise InputError(
+            f"{importer} imports {step.name!r}, which is not installed here: install what provides it, so "
+            "that its version can be pinned, or import it in try: ... except ImportError: if the code can "
+            "do without it"
+        )
+    raise InputError(
+        f"{importer} imports {step.name!r}, which belongs to no installed distribution and is no module of "
+        f"your own ({spec.origin or 'made by the program'}): install it with pip, or put it beside your code"
+    )
 
 
-def _distributions_of(module: str) -> set[str]:
-    top = module.partition(".")[0]
-    names = {normalise(name) for name in _by_module().get(top, ())}
-    if len(names) <= 1:
-        return names
-    # A namespace that several distributions share: those that hold the very module.
-    inner = module.replace(".", "/")
-    holders = {name for name in names if _holds(name, inner)}
-    return holders or names
-
-
-def _holds(distribution: str, inner: str) -> bool:
-    paths = {f"{inner}.py", f"{inner}/__init__.py"}
-    files = importlib.metadata.distribution(distribution).files or ()
-    return any(file.as_posix() in paths for file in files)
-
-
-def _modules_of(distribution: Distribution) -> set[str]:
-    name = normalise(distribution.name)
-    return {module for module, owners in _by_module().items() if name in map(normalise, owners)}
-
-
-def _by_module() -> Mapping[str, list[str]]:
-    return _by_module_on(tuple(sys.path))
-
-
-@functools.lru_cache(maxsize=4)
-def _by_module_on(path: tuple[str, ...]) -> Mapping[str, list[str]]:
-    """Read it once for each state of ``sys.path``: it takes a tenth of a second."""
-    return importlib.metadata.packages_distributions()
-
-
-def normalise(name: str) -> str:
-    """Return a distribution's name as an index knows it.
-
-    Examples
-    --------
-    >>> normalise("Scikit_Learn")
-    'scikit-learn'
-    """
-    return re.sub(r"[-_.]+", "-", name).lower()
+def _check_compiled(what: str, platform: str | None) -> None:
+    machine = this_machine.machine()
+    here = f"{this_machine.system().lower()}/{_ARCHITECTURES.get(machine, machine)}"
+    there = platform or f"linux/{here.partition('/')[2]}"
+    if not f"{there}/".startswith(f"{here}/"):
+        raise InputError(
+            f"{what} is compiled for {here} and cannot run on {there}: publish a wheel for {there}, or "
+            "install it in the image with Image(dockerfile=...) or Image(requirements=...)"
+        )

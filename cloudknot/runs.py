@@ -10,8 +10,9 @@ from dataclasses import asdict, dataclass, field
 from enum import StrEnum
 from typing import Any, NamedTuple
 
+from cloudknot.reach import Imports
 from cloudknot.runner.orders import OnError, Orders
-from cloudknot.specs import Resources
+from cloudknot.specs import Image, Resources
 
 # "auto" stops a map when this many first items all failed alike.
 CANARY_ITEMS = 20
@@ -91,6 +92,14 @@ class Run:
         Names the state of the person's own modules; another state needs other workers.
     python : str
         The version of Python, such as ``"3.11"``: a function's code fits no other.
+    image : str
+        The name of the container image that it runs in; empty where there is none.
+    made_from : Image
+        What the person asked of that image.
+    imports : Imports
+        The modules that function and arguments need in it.
+    volumes : tuple of str
+        Folders of this machine that containers see.
     """
 
     run_id: str
@@ -108,10 +117,15 @@ class Run:
     function: str = ""
     code: str = ""
     python: str = ""
+    image: str = ""
+    made_from: Image = field(default_factory=Image)
+    imports: Imports = field(default_factory=Imports)
+    volumes: tuple[str, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
         """Return the run's record."""
-        return {"format": FORMAT, **asdict(self), "orders": self.orders.to_json()}
+        record = {"format": FORMAT, **asdict(self), "orders": self.orders.to_json()}
+        return {**record, "made_from": self.made_from.to_json(), "imports": _imports_to_json(self.imports)}
 
     @classmethod
     def from_json(cls, record: Mapping[str, Any]) -> Run:
@@ -120,7 +134,16 @@ class Run:
         known["orders"] = Orders.from_json(record["orders"])
         known["resources"] = Resources(**record["resources"])
         known["sys_path"] = tuple(record["sys_path"])
+        known["volumes"] = tuple(record.get("volumes", ()))
+        known["imports"] = Imports(
+            **{name: frozenset(modules) for name, modules in record.get("imports", {}).items()}
+        )
+        known["made_from"] = Image.from_json(record.get("made_from", {}))
         return cls(**known)
+
+
+def _imports_to_json(imports: Imports) -> dict[str, list[str]]:
+    return {name: sorted(modules) for name, modules in asdict(imports).items()}
 
 
 def new_run_id(name: str, now: datetime.datetime) -> str:

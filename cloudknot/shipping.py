@@ -8,25 +8,26 @@ travels as source, with the modules that it imports.
 from __future__ import annotations
 
 import ast
-import dis
 import functools
-import importlib.util
 import inspect
 import linecache
 import re
-import site
 import sys
-import sysconfig
 import types
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
-from importlib.machinery import EXTENSION_SUFFIXES, ModuleSpec
+from importlib.machinery import ModuleSpec
 from pathlib import Path
 from typing import Any
 
 from cloudknot.errors import InputError
+from cloudknot.installed import local_install
+from cloudknot.reach import Imports, read_code
 from cloudknot.runner.pickles import Pickler
+from cloudknot.whereabouts import find_module, is_extension, is_installed
 
+# The far side has these already.
+_OUR_OWN = ("cloudknot.runner.", "cloudpickle.")
 # Other files of a package, such as small tables beside the code, travel up to this size each.
 _DATA_FILE_BYTES = 1 << 20
 # ... and this much of them in all.
@@ -46,11 +47,14 @@ class Shipment:
         The function's qualified name.
     modules : frozenset of str
         The top-level names of the modules that the pickle refers to.
+    imports : Imports
+        The modules that the far side must be able to import.
     """
 
     function: bytes
     name: str
     modules: frozenset[str] = field(default_factory=frozenset)
+    imports: Imports = field(default_factory=Imports)
 
 
 class ModuleNotes:
@@ -59,24 +63,93 @@ class ModuleNotes:
     def __init__(self) -> None:
         self.modules: set[str] = set()
         self.sources: dict[str, list[str]] = {}
-        self._seen: set[types.CodeType] = set()
+        self._required: set[str] = set()
+        self._optional: set[str] = set()
+        self._functions: set[tuple[types.CodeType, str, str]] = set()
+        # Held, so that their ids stay theirs.
+        self._others: dict[int, Any] = {}
+
+    @property
+    def imports(self) -> Imports:
+        """What the far side must be able to import."""
+        return Imports(required=frozenset(self._required), optional=frozenset(self._optional))
 
     def __call__(self, obj: Any) -> None:
-        """Note a module, class or function that a pickle holds."""
-        name = obj.__name__ if isinstance(obj, types.ModuleType) else getattr(obj, "__module__", None)
-        if isinstance(name, str) and name != "__main__":
-            self.modules.add(name.partition(".")[0])
-        if isinstance(obj, types.FunctionType) and obj.__code__ not in self._seen:
-            self._seen.add(obj.__code__)
-            self.modules |= imported_names(obj.__code__)
-            self._note_source(obj)
+        """Note a module, class, function or other callable that a pickle holds."""
+        if isinstance(obj, types.FunctionType):
+            key = (obj.__code__, obj.__module__, obj.__qualname__)
+            if key not in self._functions:
+                self._functions.add(key)
+                self._note_name(obj, obj.__module__)
+                self._note_code(obj)
+        elif id(obj) not in self._others:
+            if isinstance(obj, type | types.ModuleType):
+                self._others[id(obj)] = obj
+            self._note_name(obj, _module_name_of(obj))
 
-    def _note_source(self, function: types.FunctionType) -> None:
-        filename = function.__code__.co_filename
-        if filename not in self.sources and not _is_installed(filename):
-            lines = linecache.getlines(filename)
+    def _note_name(self, obj: Any, name: str | None) -> None:
+        if name is None or name == "__main__":
+            return
+        self.modules.add(name.partition(".")[0])
+        if not name.startswith(_OUR_OWN) and _goes_by_name(obj, name):
+            self._required.add(name)
+
+    def _note_code(self, function: types.FunctionType) -> None:
+        code = function.__code__
+        package = function.__globals__.get("__package__") or ""
+        # What a library imports inside its functions is its own affair: it may never call them.
+        is_optional = is_installed(code.co_filename)
+        for statement in read_code(code):
+            names = statement.modules(package)
+            self.modules.update(name.partition(".")[0] for name in names)
+            (self._optional if is_optional or statement.is_optional else self._required).update(names)
+        if not is_optional and code.co_filename not in self.sources:
+            lines = linecache.getlines(code.co_filename)
             if lines and sum(map(len, lines)) <= _SOURCE_BYTES:
-                self.sources[filename] = lines
+                self.sources[code.co_filename] = lines
+
+
+def _module_name_of(obj: Any) -> str | None:
+    if isinstance(obj, types.ModuleType):
+        return obj.__name__
+    name = getattr(obj, "__module__", None)
+    if isinstance(name, str):
+        return name
+    own_name = getattr(obj, "__name__", None)
+    if not isinstance(own_name, str) or isinstance(obj, types.BuiltinFunctionType | types.MethodType):
+        return None
+    # The way that pickle names what does not say where it is from, such as scipy.special.expit.
+    modules = (held for held in list(sys.modules.items()) if held[0] != "__main__")
+    return next((name for name, module in modules if _held_by(module, own_name) is obj), None)
+
+
+def _held_by(module: Any, name: str) -> Any:
+    return getattr(module, "__dict__", {}).get(name)
+
+
+def _goes_by_name(obj: Any, module: str) -> bool:
+    """Return whether a pickle holds no more of it than its name."""
+    found: Any = sys.modules.get(module)
+    if isinstance(obj, types.ModuleType):
+        return found is obj
+    for name in str(getattr(obj, "__qualname__", None) or getattr(obj, "__name__", "")).split("."):
+        found = getattr(found, name, None)
+    return found is obj
+
+
+def check_function(function: object) -> None:
+    """Refuse what cannot be run as a function.
+
+    Raises
+    ------
+    InputError
+        It is not callable, or it is a coroutine function.
+    """
+    if not callable(function):
+        raise InputError(f"func must be callable, not {type(function).__name__} {function!r:.80}")
+    if inspect.iscoroutinefunction(function):
+        name = name_of(function)
+        raise InputError(f"func {name!r} is async: give one that calls asyncio.run({name}(x))")
 
 
 def pack(function: Callable[..., Any]) -> Shipment:
@@ -92,19 +165,22 @@ def pack(function: Callable[..., Any]) -> Shipment:
     InputError
         It is not callable, or it holds something that cannot be pickled; the message names it.
     """
-    if not callable(function):
-        raise InputError(f"func must be callable, not {type(function).__name__} {function!r:.80}")
+    check_function(function)
     notes = ModuleNotes()
-    pickler = Pickler(notes)
     try:
-        data = pickler.dumps(function)
+        data = Pickler(notes).dumps(function)
     except Exception as error:
         culprit = _find_culprit(function)
         raise InputError(
             f"func {name_of(function)!r} cannot be pickled: {type(error).__name__}: {error}{culprit}"
         ) from error
     shipped = Pickler().dumps((notes.sources, data))
-    return Shipment(function=shipped, name=name_of(function), modules=frozenset(notes.modules))
+    return Shipment(
+        function=shipped,
+        name=name_of(function),
+        modules=frozenset(notes.modules),
+        imports=notes.imports,
+    )
 
 
 def name_of(function: Callable[..., Any]) -> str:
@@ -132,27 +208,16 @@ def knot_name_of(function: Callable[..., Any]) -> str:
     return re.sub(r"[^A-Za-z0-9_-]+", "-", last).strip("-_")[:63] or "knot"
 
 
-@functools.lru_cache(maxsize=1024)
-def imported_names(code: types.CodeType) -> frozenset[str]:
-    """Return the top-level names that a code object imports, those of inner functions too."""
-    names = {
-        str(instruction.argval).partition(".")[0]
-        for instruction in dis.get_instructions(code)
-        if instruction.opname == "IMPORT_NAME"
-    }
-    for constant in code.co_consts:
-        if isinstance(constant, types.CodeType):
-            names |= imported_names(constant)
-    return frozenset(names - {""})
-
-
-def local_files(modules: Iterable[str]) -> dict[str, bytes]:
+def local_files(modules: Iterable[str], by_value: frozenset[str] = frozenset()) -> dict[str, bytes]:
     """Return the files of those modules that are not installed, and of the ones they import.
 
     Parameters
     ----------
     modules : iterable of str
         Top-level names, installed or not.
+    by_value : frozenset of str
+        Top-level names of local installs: they travel though they are installed, with the record of their
+        version.
 
     Returns
     -------
@@ -160,45 +225,38 @@ def local_files(modules: Iterable[str]) -> dict[str, bytes]:
         Path relative to where modules are looked for, to content.
     """
     files: dict[str, bytes] = {}
-    waiting, seen, data_bytes = set(modules), set(), 0
+    waiting, seen, data_bytes = {*modules, *by_value}, set(), 0
     while waiting:
         name = waiting.pop()
         seen.add(name)
-        for relative, path in _files_of(name):
+        spec = find_module(name)
+        if spec is None or name in sys.stdlib_module_names or name == "cloudknot":
+            continue
+        found = local_install(name, spec) if name in by_value else {}
+        for relative, path in _files_of(spec):
             if not is_code(path):
                 data_bytes += path.stat().st_size
                 if data_bytes > _DATA_BYTES:
                     continue
-            files[relative] = path.read_bytes()
-            if path.suffix == ".py":
-                waiting.update(_imports_of_source(files[relative]) - seen)
+            found[relative] = path.read_bytes()
+        for relative, content in found.items():
+            if relative.endswith(".py"):
+                waiting.update(_imports_of_source(content) - seen)
+        files.update(found)
     return files
 
 
-def _files_of(name: str) -> Iterator[tuple[str, Path]]:
-    spec = _find_spec(name)
-    if spec is None or name in sys.stdlib_module_names or name == "cloudknot":
-        return
+def _files_of(spec: ModuleSpec) -> Iterator[tuple[str, Path]]:
     if spec.submodule_search_locations is None:
-        if spec.origin and Path(spec.origin).is_file() and not _is_installed(spec.origin):
+        if spec.origin and Path(spec.origin).is_file() and not is_installed(spec.origin):
             yield Path(spec.origin).name, Path(spec.origin)
         return
     is_regular = spec.origin is not None
     for folder in map(Path, spec.submodule_search_locations):
-        if not _is_installed(folder):
+        if not is_installed(folder):
             for path in sorted(folder.rglob("*" if is_regular else "*.py")):
                 if _travels(path, folder):
                     yield path.relative_to(folder.parent).as_posix(), path
-
-
-def _find_spec(name: str) -> ModuleSpec | None:
-    module = sys.modules.get(name)
-    if module is not None:
-        return module.__spec__
-    try:
-        return importlib.util.find_spec(name)
-    except (ImportError, ValueError):
-        return None
 
 
 def _travels(path: Path, package: Path) -> bool:
@@ -210,21 +268,7 @@ def _travels(path: Path, package: Path) -> bool:
 
 def is_code(path: Path) -> bool:
     """Return whether a file is a module."""
-    return path.suffix == ".py" or path.name.endswith(tuple(EXTENSION_SUFFIXES))
-
-
-@functools.cache
-def _installed_folders() -> tuple[Path, ...]:
-    names = ("stdlib", "platstdlib", "purelib", "platlib")
-    folders = {sysconfig.get_path(name) for name in names}
-    folders.update(site.getsitepackages(), (site.getusersitepackages(),))
-    return tuple(Path(folder).resolve() for folder in folders)
-
-
-@functools.lru_cache(maxsize=4096)
-def _is_installed(path: Path | str) -> bool:
-    resolved = Path(path).resolve()
-    return any(resolved.is_relative_to(folder) for folder in _installed_folders())
+    return path.suffix == ".py" or is_extension(path)
 
 
 def _imports_of_source(source: bytes) -> set[str]:

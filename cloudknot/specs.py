@@ -5,10 +5,10 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, replace
 from numbers import Integral, Real
 from pathlib import Path
-from typing import get_args
+from typing import Any, get_args
 
 from cloudknot.errors import InputError
 from cloudknot.runner.orders import OnError
@@ -145,6 +145,52 @@ class Image:
             if getattr(self, one) is not None and getattr(self, other) is not None:
                 raise InputError(f"{one} and {other} say the same thing twice: give one of them")
 
+    def to_json(self) -> dict[str, Any]:
+        """Return what is said, as it stands in a run's record."""
+        said = {name: value for name, value in asdict(self).items() if value not in (None, ())}
+        return {name: str(value) if isinstance(value, Path) else value for name, value in said.items()}
+
+    @classmethod
+    def from_json(cls, record: Mapping[str, Any]) -> Image:
+        """Return what a record says; its files are not looked for."""
+        known = {name: record[name] for name in cls.__dataclass_fields__ if name in record}
+        image = cls.__new__(cls)
+        for name, field in cls.__dataclass_fields__.items():
+            value = known.get(name, field.default)
+            if isinstance(value, list):
+                value = tuple(value)
+            if name in ("dockerfile", "environment") and value is not None:
+                value = Path(value)
+            object.__setattr__(image, name, value)
+        return image
+
+
+def extend_image(
+    image: Image | None, *, base_image: str | None = None, github_installs: str | Iterable[str] = ()
+) -> Image:
+    """Return an image with a base and with git repositories to install.
+
+    Raises
+    ------
+    InputError
+        It is no image, or has a base already, or an address will not do.
+
+    Examples
+    --------
+    >>> extend_image(None, github_installs="https://github.com/nipy/nibabel").packages
+    ('git+https://github.com/nipy/nibabel',)
+    """
+    image = Image() if image is None else image
+    if not isinstance(image, Image):
+        raise InputError(f"image must be a cloudknot.Image, not {type(image).__name__} {image!r:.80}")
+    if base_image is not None:
+        if image.base is not None:
+            raise InputError("base_image and image.base say the same thing twice: give one of them")
+        image = replace(image, base=base_image)
+    addresses = [github_installs] if isinstance(github_installs, str) else github_installs
+    lines = [address if str(address).startswith("git+") else f"git+{address}" for address in addresses]
+    return replace(image, packages=(*image.packages, *lines))
+
 
 def check_name(name: object) -> str:
     """Return the name if a run can carry it.
@@ -189,6 +235,27 @@ def check_env_vars(env_vars: object) -> dict[str, str]:
         if "\0" in value:
             raise InputError(f"env_vars[{name!r}] holds a null character, which no environment can")
     return dict(env_vars)
+
+
+def check_volumes(volumes: object) -> tuple[str, ...]:
+    """Return folders as absolute paths, with ``:ro`` behind those that must not be written.
+
+    Raises
+    ------
+    InputError
+        It is no list of paths, or one is not there.
+    """
+    if isinstance(volumes, str | Path) or not isinstance(volumes, Iterable):
+        raise InputError(f"volumes must be a list of paths, not {type(volumes).__name__} {volumes!r:.80}")
+    checked = []
+    for volume in volumes:
+        if not isinstance(volume, str | Path):
+            raise InputError(f"volumes holds {volume!r:.80}, which is no path")
+        path = Path(str(volume).removesuffix(":ro")).expanduser().absolute()
+        if not path.exists():
+            raise InputError(f"volumes names {str(path)!r}, which is not there")
+        checked.append(f"{path}:ro" if str(volume).endswith(":ro") else str(path))
+    return tuple(checked)
 
 
 def check_on_error(on_error: object) -> OnError:

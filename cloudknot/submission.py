@@ -11,8 +11,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from cloudknot.backends.prepared import Prepared
 from cloudknot.errors import InputError
 from cloudknot.ledger import write_inputs
+from cloudknot.reach import Imports
 from cloudknot.runner.bundles import bundle_key, read_bundle, write_bundle
 from cloudknot.runner.keys import Keys
 from cloudknot.runner.orders import OnError, Orders, Style
@@ -20,7 +22,7 @@ from cloudknot.runner.pickles import Pickler
 from cloudknot.runner.stores import Store
 from cloudknot.runs import Run, new_run_id
 from cloudknot.shipping import ModuleNotes, is_code, local_files, pack
-from cloudknot.specs import Resources, Retry
+from cloudknot.specs import Image, Resources, Retry
 
 PYTHON = f"{sys.version_info.major}.{sys.version_info.minor}"
 
@@ -39,6 +41,11 @@ class Request:
     env_vars: dict[str, str] = field(default_factory=dict)
     on_error: OnError = "auto"
     chunk_size: int | None = None
+    image: Image = field(default_factory=Image)
+    volumes: tuple[str, ...] = ()
+
+
+Prepare = Callable[[Image, Imports], Prepared]
 
 
 class Submission(NamedTuple):
@@ -49,8 +56,10 @@ class Submission(NamedTuple):
     indices: tuple[int, ...] = ()
 
 
-def stage(request: Request, items: Iterable[Any], store: Store, now: datetime.datetime) -> Submission:
-    """Write a run's inputs and modules into the store.
+def stage(
+    request: Request, items: Iterable[Any], store: Store, now: datetime.datetime, *, prepare: Prepare
+) -> Submission:
+    """Write a run's inputs and modules into the store, and have what it runs in prepared.
 
     Raises
     ------
@@ -62,10 +71,12 @@ def stage(request: Request, items: Iterable[Any], store: Store, now: datetime.da
     notes = ModuleNotes()
     try:
         shards = write_inputs(store, run_id, _pickle_items(items, request.style, notes))
+        imports = shipment.imports | notes.imports
+        prepared = prepare(request.image, imports)
     except BaseException:
         store.delete(Keys(run_id).prefix)
         raise
-    files = local_files(shipment.modules | notes.modules)
+    files = local_files(shipment.modules | notes.modules, prepared.by_value)
     orders = Orders(
         count=shards[-1],
         style=request.style,
@@ -96,6 +107,10 @@ def stage(request: Request, items: Iterable[Any], store: Store, now: datetime.da
         function=shipment.name,
         code=_name_code(files),
         python=PYTHON,
+        image=prepared.image,
+        made_from=request.image,
+        imports=imports,
+        volumes=request.volumes,
     )
     return Submission(run, shipment.function)
 
@@ -108,6 +123,7 @@ def stage_again(
     *,
     func: Callable[..., Any] | None,
     resources: Resources,
+    prepare: Prepare,
 ) -> Submission:
     """Make a run of some of another run's items, on the inputs that are in the store.
 
@@ -125,6 +141,8 @@ def stage_again(
         Runs in place of the run's own function.
     resources : Resources
         What one item may use now.
+    prepare : callable
+        Has what another function runs in prepared.
 
     Raises
     ------
@@ -134,12 +152,15 @@ def stage_again(
     if func is None:
         check_python(run)
     function, bundle, name = store.get(Keys(run.run_id).function), run.orders.bundle, run.function
-    code = run.code
+    code, image, imports = run.code, run.image, run.imports
     if func is not None:
         shipment = pack(func)
         function, name = shipment.function, shipment.name
         # The arguments may still need modules of the first run.
-        files = {**read_bundle(store, bundle), **local_files(shipment.modules)}
+        imports |= shipment.imports
+        prepared = prepare(run.made_from, imports)
+        image = prepared.image
+        files = {**read_bundle(store, bundle), **local_files(shipment.modules, prepared.by_value)}
         bundle, code = write_bundle(store, files), _name_code(files)
     orders = dataclasses.replace(
         run.orders,
@@ -159,6 +180,8 @@ def stage_again(
         function=name,
         code=code,
         python=PYTHON,
+        image=image,
+        imports=imports,
         orders=orders,
     )
     return Submission(again, function, indices)

@@ -121,8 +121,8 @@ class Watcher:
         self._is_woken = False
         self._thread: threading.Thread | None = None
         self._looking = threading.Lock()
-        # Daemon threads die with the interpreter, in the midst of a person's callback too.
-        atexit.register(self._looking.acquire, timeout=_LAST_LOOK_S)
+        self._n_looks = 0
+        atexit.register(self._end)
 
     def follow(self, followed: Followed) -> None:
         """Look after a run until it is over."""
@@ -140,6 +140,20 @@ class Watcher:
             self._is_woken = True
             self._changed.notify_all()
 
+    def _end(self) -> None:
+        """Take a last look, now that the places have ended what ran, and then no other.
+
+        Daemon threads die with the interpreter, in the midst of a person's callback too.
+        """
+        until = self._clock() + _LAST_LOOK_S
+        with self._changed:
+            last = self._n_looks + 2  # the one that is under way may have begun too early
+            while self._thread is not None and self._n_looks < last and self._clock() < until:
+                self._is_woken = True
+                self._changed.notify_all()
+                self._changed.wait(_SHORTEST_S)
+        self._looking.acquire(timeout=_LAST_LOOK_S)
+
     def _watch(self) -> None:
         wait_s = _SHORTEST_S
         while True:
@@ -155,6 +169,7 @@ class Watcher:
             began = self._clock()
             with self._looking:
                 has_moved = sum(_advance_safely(one) for one in followed) > 0  # each one is looked at
+            self._n_looks += 1
             spent_s = self._clock() - began
             wait_s = _SHORTEST_S if has_moved else min(wait_s * 1.5, _LONGEST_S)
             if spent_s > _NOTICED_S:

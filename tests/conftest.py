@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import subprocess
 import sys
@@ -10,26 +11,47 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import docker
 import pytest
+from docker import DockerClient
 
 from cloudknot.client import Client
 from cloudknot.config import Settings
 from cloudknot.knot import Knot
+from tests.rig.base_image import ensure_base_image
+from tests.rig.engine import ensure_engine
+from tests.rig.errors import EngineUnavailableError
 
 WORKERS = 2
 
 
 @pytest.fixture(scope="session")
 def client(tmp_path_factory: pytest.TempPathFactory) -> Client:
-    """One client with one warm pool for the whole session."""
+    """One client with one warm pool for the whole session; containers see the tests' folders."""
     home = tmp_path_factory.mktemp("home")
-    return Client(Settings(home=home, local_workers=WORKERS, progress=False))
+    volumes = (str(tmp_path_factory.getbasetemp()), f"{Path.cwd()}:ro")
+    return Client(Settings(home=home, local_workers=WORKERS, progress=False, volumes=volumes))
 
 
-@pytest.fixture(params=["local"])
-def place(request: pytest.FixtureRequest) -> str:
-    """Each place that must keep the contract."""
-    return str(request.param)
+@pytest.fixture(scope="session")
+def engine() -> Iterator[DockerClient]:
+    """A real docker engine that has the base image; without one the tests are skipped, and fail under CI."""
+    try:
+        ensure_engine()
+        ensure_base_image()
+    except EngineUnavailableError as error:
+        if os.environ.get("CI") == "true":
+            pytest.fail(str(error))
+        pytest.skip(str(error))
+    connection = docker.from_env()
+    yield connection
+    connection.close()
+
+
+@pytest.fixture
+def place() -> str:
+    """The place where Knots run; the contract's tests run in each."""
+    return "local"
 
 
 @pytest.fixture
@@ -51,7 +73,7 @@ def home(tmp_path: Path) -> Path:
 class Script:
     """A script that runs as a user's would: another process, and nothing shared but the ledger."""
 
-    def __init__(self, folder: Path, home: Path) -> None:
+    def __init__(self, folder: Path, home: Path, place: str = "local") -> None:
         self.folder = folder
         self._started: list[subprocess.Popen[str]] = []
         self.environment = {
@@ -59,6 +81,8 @@ class Script:
             "CLOUDKNOT_HOME": str(home),
             "CLOUDKNOT_CONFIG": str(folder / "no-config.toml"),
             "CLOUDKNOT_LOCAL_WORKERS": str(WORKERS),
+            "CLOUDKNOT_BACKEND": place,
+            "CLOUDKNOT_VOLUMES": str(folder),
         }
 
     def start(self, code: str, **environment: str) -> subprocess.Popen[str]:
@@ -92,8 +116,8 @@ class Script:
 
 
 @pytest.fixture
-def script(tmp_path: Path, home: Path) -> Iterator[Script]:
-    script = Script(tmp_path, home)
+def script(tmp_path: Path, home: Path, place: str) -> Iterator[Script]:
+    script = Script(tmp_path, home, place)
     yield script
     script.end()
 
@@ -113,6 +137,23 @@ def is_running(pid: int) -> bool:
     except (FileNotFoundError, ProcessLookupError):
         return False
     return state not in "ZX"
+
+
+def leave_footprint(path: Path) -> None:
+    """Leave a link whose name ends in this process's number, and that points to its namespace."""
+    path.symlink_to(os.readlink("/proc/self/ns/pid"))  # noqa: PTH115  # it is no path of a file
+
+
+def is_alive(footprint: Path) -> bool:
+    """Return whether the process that left a footprint lives; a zombie does not."""
+    namespace, number = str(footprint.readlink()), footprint.name.rpartition("-")[2]
+    for folder in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):
+            if os.readlink(folder / "ns" / "pid") == namespace:  # noqa: PTH115
+                fields = dict(line.split(":", 1) for line in (folder / "status").read_text().splitlines())
+                if fields["NSpid"].split()[-1] == number:
+                    return fields["State"].split()[0] not in "ZX"
+    return False
 
 
 @pytest.fixture

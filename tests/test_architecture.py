@@ -17,12 +17,14 @@ ROOT = Path(cloudknot.__file__).parent
 # A module imports its own layer and lower ones. The table stands in docs/architecture.md too.
 LAYERS = [
     {"errors", "_version", "runner"},
-    {"specs", "runs", "shipping", "requirements", "config"},
+    {"specs", "runs", "config", "shipping", "reach", "requirements", "installed", "whereabouts"}
+    | {"indexes", "environments"},
+    {"context", "recipes", "assembly", "bases", "own_files", "docker_engine", "images", "baking"},
     {"ledger", "items", "opening", "events", "display", "catalog", "backends"},
     {"calls", "failures", "futures", "progress"},
     {"submission", "watcher"},
-    {"client"},
-    {"knot"},
+    {"client", "removal"},
+    {"knot", "docker_image"},
     {"cli", "__init__"},
 ]
 ONLY_IN = {
@@ -30,7 +32,10 @@ ONLY_IN = {
     "cloudpickle": {"runner/pickles.py"},
     "boto3": {"runner/stores.py"},
     "botocore": set[str](),
-    "docker": set[str](),
+    "docker": {
+        f"docker_engine/{name}.py"
+        for name in ("connection", "containers", "images", "layers", "pulling", "explaining")
+    },
 }
 RUNNER_MAY_IMPORT = {*sys.stdlib_module_names, "cloudpickle", "cloudknot", "boto3"}
 MAX_LINES = 400

@@ -7,6 +7,7 @@ import re
 from pathlib import Path
 
 import pytest
+from docker import DockerClient
 
 from tests.conftest import Script
 
@@ -49,12 +50,21 @@ def test_the_first_map(script: Script) -> None:
 
 def test_the_readmes_code_runs_as_it_stands(script: Script) -> None:
     shown, *blocks = python_blocks(ROOT / "README.md")
-    assert len(blocks) == 3
-    out = script.run("subjects = range(3)\ndef my_function(x): return x\n" + shown + "\n".join(blocks))
+    assert len(blocks) == 4
+    out = script.run("subjects = range(3)\ndef my_function(x): return x\n" + shown + "\n".join(blocks[:3]))
     assert "\n3.14" in out
     assert "[2374, ValueError(" in out
     assert "<1 failed of 3: 1 x ValueError: could not convert string to float: 'n/a'" in out
     assert out.strip().endswith("[2374, None, 14975]")
+
+
+def test_the_readmes_code_of_containers_runs_as_it_stands(script: Script, engine: DockerClient) -> None:
+    [*_, failing, containers] = python_blocks(ROOT / "README.md")
+    result, clobbered = script.run("import cloudknot as ck\n" + failing + containers).strip().split("\n")[-2:]
+    assert result == "[2374, 14975]"
+    assert re.fullmatch(
+        r"Clobbered\(stopped=0, removed=0, containers=[12], images=\('cloudknot:\w+',\)\)", clobbered
+    )
 
 
 @pytest.mark.parametrize(

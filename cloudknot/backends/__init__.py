@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass
 from typing import Protocol
 
+from cloudknot.backends.prepared import Prepared, Removed
 from cloudknot.config import Settings
 from cloudknot.errors import InputError
+from cloudknot.reach import Imports
 from cloudknot.runner.stores import Store
 from cloudknot.runs import Run, Status
+from cloudknot.specs import Image
 
 
 class Backend(Protocol):
@@ -16,6 +20,9 @@ class Backend(Protocol):
 
     name: str
     store: Store
+
+    def prepare(self, image: Image, imports: Imports) -> Prepared:
+        """Make what a function runs in, unless it is there; a repeat is a look-up."""
 
     def submit(self, run: Run) -> None:
         """Start a run, or what is left of it. Its record and inputs are in the store already."""
@@ -32,17 +39,60 @@ class Backend(Protocol):
     def read_log(self, run: Run, position: int) -> bytes:
         """Return what an item that has not ended has written so far."""
 
+    def remove(self, images: Collection[str]) -> Removed:
+        """Remove these images, unless others use them, and the containers that were made of them."""
+
     def teardown(self) -> None:
         """Remove what was made to run runs."""
 
 
-def _make_local(settings: Settings, store: Store, wake: Callable[[], None]) -> Backend:
+@dataclass(frozen=True, kw_only=True)
+class Surroundings:
+    """What a backend is made with.
+
+    Parameters
+    ----------
+    settings : Settings
+        What the person has set.
+    store : Store
+        This machine's ledger.
+    wake : callable
+        Called when a run has moved.
+    tell : callable
+        Told, line by line, how the build of an image goes on; an empty line at its end.
+    """
+
+    settings: Settings
+    store: Store
+    wake: Callable[[], None]
+    tell: Callable[[str], None]
+
+
+def _make_local(around: Surroundings) -> Backend:
     from cloudknot.backends.local import LocalBackend  # noqa: PLC0415  # loaded when it is used
 
-    return LocalBackend(store, home=settings.home, workers=settings.local_workers, wake=wake)
+    settings = around.settings
+    return LocalBackend(around.store, home=settings.home, workers=settings.local_workers, wake=around.wake)
 
 
-_BACKENDS: Mapping[str, Callable[[Settings, Store, Callable[[], None]], Backend]] = {"local": _make_local}
+def _make_docker(around: Surroundings) -> Backend:
+    from cloudknot.backends.docker import DockerBackend  # noqa: PLC0415  # as above
+    from cloudknot.docker_engine.connection import Engine  # noqa: PLC0415
+
+    return DockerBackend(
+        around.store,
+        engine=Engine(),
+        workers=around.settings.local_workers,
+        default_base=around.settings.base_image,
+        wake=around.wake,
+        tell=around.tell,
+    )
+
+
+_BACKENDS: Mapping[str, Callable[[Surroundings], Backend]] = {
+    "local": _make_local,
+    "docker": _make_docker,
+}
 
 
 def check_backend(name: object) -> str:
@@ -52,18 +102,6 @@ def check_backend(name: object) -> str:
     return str(name)
 
 
-def make_backend(name: str, settings: Settings, store: Store, wake: Callable[[], None]) -> Backend:
-    """Make a backend by its name.
-
-    Parameters
-    ----------
-    name : str
-        One of the table's.
-    settings : Settings
-        What the person has set.
-    store : Store
-        This machine's ledger.
-    wake : callable
-        Called when a run has moved.
-    """
-    return _BACKENDS[check_backend(name)](settings, store, wake)
+def make_backend(name: str, around: Surroundings) -> Backend:
+    """Make a backend by its name."""
+    return _BACKENDS[check_backend(name)](around)

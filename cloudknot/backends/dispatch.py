@@ -34,7 +34,7 @@ class Dispatch:
 
     def __init__(self, remaining: Iterable[Chunk], *, chunk_size: int | None, rule: FailureRule) -> None:
         self._remaining = deque(remaining)
-        self._left = sum(chunk.last - chunk.first for chunk in self._remaining)
+        self.left = sum(chunk.last - chunk.first for chunk in self._remaining)
         self._chunk_size = chunk_size
         self._item_s: float | None = None
         self.rule = rule
@@ -73,7 +73,7 @@ class Dispatch:
         if last < chunk.last:
             self._remaining.appendleft(Chunk(last, chunk.last))
         taken = Chunk(chunk.first, last)
-        self._left -= last - chunk.first
+        self.left -= last - chunk.first
         self.in_flight.add(taken)
         return taken
 
@@ -84,7 +84,7 @@ class Dispatch:
     def give_back(self, chunk: Chunk) -> None:
         """Take back positions that a chunk has not begun and will not."""
         self._remaining.appendleft(chunk)
-        self._left += chunk.last - chunk.first
+        self.left += chunk.last - chunk.first
 
     def give_up(self, chunk: Chunk, reason: str) -> None:
         """Take note that the run cannot go on, through no item's fault."""
@@ -101,7 +101,7 @@ class Dispatch:
             return self._chunk_size
         if self._item_s is None or self.rule.is_open:
             return 1
-        fair_share = math.ceil(self._left / (2 * workers))
+        fair_share = math.ceil(self.left / (2 * workers))
         return max(1, min(int(TARGET_S / self._item_s), max(fair_share, int(SHORTEST_S / self._item_s))))
 
 

@@ -16,6 +16,7 @@ from cloudknot.cli.wording import count
 from cloudknot.client import Client, current_client
 from cloudknot.display import JobRow, print_jobs, status_of
 from cloudknot.errors import KnotError
+from cloudknot.removal import prune
 from cloudknot.runs import State
 
 _SHOWN_TO_CONFIRM = 20
@@ -95,7 +96,7 @@ def _prune(client: Client, catalog: Catalog, days: float, *, is_sure: bool) -> i
         if not click.confirm("Remove them?", err=True):
             click.echo("Nothing was removed.")
             return 1
-    removed = client.prune(before)
+    removed = prune(client, before)
     _list_runs("Removed", removed)
     _list_runs("Kept, for a later run needs them", [run_id for run_id in old if run_id not in removed])
     return 0

@@ -16,7 +16,7 @@ from cloudknot.runner.bundles import unpack_bundle
 from cloudknot.runner.control import Control
 from cloudknot.runner.orders import read_orders
 from cloudknot.runner.packs import Reports, committed_until
-from cloudknot.runner.processes import WorkerSpec
+from cloudknot.runner.processes import WorkerProcess, WorkerSpec
 from cloudknot.runner.stores import open_store
 from cloudknot.runner.supervisor import Assignment, Supervisor
 
@@ -32,7 +32,7 @@ def run_chunk(store_uri: str, run_id: str, index: int) -> int:
     first = committed_until(store, run_id, size * index)
     control = Control()
     signal.signal(signal.SIGTERM, lambda *_: control.cancel())
-    supervisor = Supervisor(store, commit_s=_COMMIT_S)
+    supervisor = Supervisor(store, start=WorkerProcess, commit_s=_COMMIT_S)
     with tempfile.TemporaryDirectory() as folder:
         path = [str(unpack_bundle(store, orders.bundle, Path(folder)))] if orders.bundle else []
         assignment = Assignment(

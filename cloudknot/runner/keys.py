@@ -11,13 +11,15 @@ class Keys:
         self.run = self.prefix + "run.json"
         self.function = self.prefix + "function"
         self.indices = self.prefix + "indices"
+        self.inputs = self.prefix + "inputs/"
         self.packs = self.prefix + "packs/"
         self.owners = self.prefix + "owners/"
         self.cancels = self.prefix + "cancels/"
+        self.values = self.prefix + "values/"
 
     def shard(self, number: int) -> str:
         """Return the key of an argument shard."""
-        return f"{self.prefix}inputs/{number:08d}"
+        return f"{self.inputs}{number:08d}"
 
     def pack(self, position: int) -> str:
         """Return the key of the pack that starts at a position."""
@@ -45,4 +47,4 @@ class Keys:
 
     def value(self, position: int, token: str) -> str:
         """Return the key of a value that is too large for a pack."""
-        return f"{self.prefix}values/{position:012d}-{token}"
+        return f"{self.values}{position:012d}-{token}"

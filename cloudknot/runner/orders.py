@@ -72,7 +72,7 @@ class Orders:
 
     def environment(self, inherited: Mapping[str, str]) -> dict[str, str]:
         """Return a worker's whole environment: what the person set goes before what is inherited."""
-        return {**dict.fromkeys(_THREAD_VARIABLES, str(self.threads)), **inherited, **self.env_vars}
+        return worker_environment(inherited, env_vars=self.env_vars, threads=self.threads)
 
 
 _THREAD_VARIABLES = (
@@ -82,6 +82,13 @@ _THREAD_VARIABLES = (
     "NUMEXPR_NUM_THREADS",
     "VECLIB_MAXIMUM_THREADS",
 )
+
+
+def worker_environment(
+    inherited: Mapping[str, str], *, env_vars: Mapping[str, str], threads: int
+) -> dict[str, str]:
+    """Return a worker's environment; see `Orders.environment`."""
+    return {**dict.fromkeys(_THREAD_VARIABLES, str(threads)), **inherited, **env_vars}
 
 
 def read_orders(store: Store, run_id: str) -> Orders:

@@ -25,7 +25,7 @@ class Pickler(cloudpickle.Pickler):  # type: ignore[misc]  # cloudpickle has no 
     Parameters
     ----------
     note : callable, optional
-        Told each module, class and function that goes by, to learn what the far side must import.
+        Told each module and callable that goes by, to learn what the far side must import.
     """
 
     def __init__(self, note: Callable[[Any], None] | None = None) -> None:
@@ -58,7 +58,7 @@ class Pickler(cloudpickle.Pickler):  # type: ignore[misc]  # cloudpickle has no 
         that a function uses as a variable, such as ``rng = np.random.default_rng()``, arrives as a fresh
         one of its kind: a copy of its state would give every worker the same numbers.
         """
-        if self._note is not None and isinstance(obj, type | types.FunctionType | types.ModuleType):
+        if self._note is not None and (callable(obj) or isinstance(obj, types.ModuleType)):
             self._note(obj)
         shared = _shared_generator_name(obj)
         if shared is not None:

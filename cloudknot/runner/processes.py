@@ -12,7 +12,9 @@ import sys
 import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
+from cloudknot.runner.cgroups import count_oom_kills
 from cloudknot.runner.logs import read_log
 
 _BOOT = (
@@ -46,6 +48,14 @@ class WorkerSpec:
     code: str = ""
 
 
+class Exit(NamedTuple):
+    """How a worker came to its end: its exit code, negative for a signal."""
+
+    code: int
+    was_out_of_memory: bool = False
+    where: str = ""
+
+
 class WorkerProcess:
     """Starts a worker in a session of its own, gives it chunks and reads its envelopes."""
 
@@ -77,7 +87,8 @@ class WorkerProcess:
             for handle in theirs:
                 os.close(handle)
         os.set_blocking(self._envelopes, False)
-        _widen(self._envelopes)
+        widen(self._envelopes)
+        self._oom_kills = count_oom_kills()
 
     @property
     def pid(self) -> int:
@@ -90,11 +101,21 @@ class WorkerProcess:
 
     def order(self, number: int, store: str, run: str, first: int, last: int) -> None:
         """Ask for a chunk."""
-        self._say({"number": number, "store": store, "run": run, "first": first, "last": last})
+        self.expect_kills()
+        self.say({"number": number, "store": store, "run": run, "first": first, "last": last})
+
+    def expect_kills(self) -> None:
+        """Count the kernel's kills for lack of memory from now on."""
+        self._oom_kills = count_oom_kills()
 
     def stop(self, number: int) -> None:
         """Ask to end a chunk after its present item."""
-        self._say({"stop": number})
+        self.say({"stop": number})
+
+    def say(self, order: Mapping[str, int | str]) -> None:
+        """Write one line for the worker to read."""
+        with contextlib.suppress(BrokenPipeError):  # its end is seen where envelopes are read
+            os.write(self._control, json.dumps(order).encode() + b"\n")
 
     def read(self) -> bytes | None:
         """Return what has come; None when nothing has, empty when nothing will."""
@@ -115,12 +136,12 @@ class WorkerProcess:
         """Return what the present item has written so far."""
         return read_log(self._log.fileno())
 
-    def kill(self) -> int:
-        """Kill it with all that it started; return its exit code, negative for a signal."""
+    def kill(self) -> Exit:
+        """Kill it with all that it started; say how it came to its end."""
         if self._process.returncode is None:
             with contextlib.suppress(ProcessLookupError, PermissionError):
                 os.killpg(self._process.pid, signal.SIGKILL)
-        return self._process.wait()
+        return Exit(self._process.wait(), count_oom_kills() > self._oom_kills)
 
     def close(self) -> None:
         """Kill it and give its files back."""
@@ -132,34 +153,36 @@ class WorkerProcess:
             os.close(handle)
         self._log.close()
 
-    def _say(self, order: dict[str, int | str]) -> None:
-        with contextlib.suppress(BrokenPipeError):  # its end is seen where envelopes are read
-            os.write(self._control, json.dumps(order).encode() + b"\n")
 
-
-def _widen(pipe: int) -> None:
+def widen(pipe: int) -> None:
+    """Let a pipe hold more, where the system can."""
     if sys.platform == "linux":
         with contextlib.suppress(OSError):  # an unprivileged user may be out of pipe pages
             fcntl.fcntl(pipe, _F_SETPIPE_SZ, _PIPE_BYTES)
 
 
-def describe_exit(code: int, *, was_out_of_memory: bool, log: bytes = b"") -> str:
+def describe_exit(end: Exit, *, log: bytes = b"") -> str:
     """Say in words how a worker came to its end.
 
     Examples
     --------
-    >>> describe_exit(-9, was_out_of_memory=False)
+    >>> describe_exit(Exit(-9))
     'killed by signal 9 (SIGKILL)'
-    >>> describe_exit(3, was_out_of_memory=False)
+    >>> describe_exit(Exit(3))
     'ended by itself with exit code 3'
     """
-    if code == -signal.SIGKILL and was_out_of_memory:
-        return "killed for lack of memory (the control group counted an out-of-memory kill)"
-    if code < 0:
-        return f"killed by signal {-code} ({_signal_name(-code)})"
+    if end.where:
+        return end.where
+    if end.code == -signal.SIGKILL and end.was_out_of_memory:
+        return (
+            "killed for lack of memory (the control group counted an out-of-memory kill): "
+            "give it more with memory_mib"
+        )
+    if end.code < 0:
+        return f"killed by signal {-end.code} ({_signal_name(-end.code)})"
     last_words = log.decode(errors="replace").strip().rpartition("\n")[2]
-    said = f"; its last words: {last_words[:300]}" if code and last_words else ""
-    return f"ended by itself with exit code {code}{said}"
+    said = f"; its last words: {last_words[:300]}" if end.code and last_words else ""
+    return f"ended by itself with exit code {end.code}{said}"
 
 
 def _signal_name(number: int) -> str:

@@ -189,7 +189,7 @@ def open_store(uri: str) -> Store:
     Parameters
     ----------
     uri : str
-        ``file:///folder`` or ``s3://bucket/prefix``.
+        ``file:///folder`` or ``s3://bucket/prefix``; in a container also the relay's socket.
 
     Raises
     ------
@@ -201,6 +201,10 @@ def open_store(uri: str) -> Store:
         return FileStore(unquote(parts.path))
     if parts.scheme == "s3" and parts.netloc:
         return S3Store(parts.netloc, parts.path)
+    if parts.scheme == "relayed":
+        from cloudknot.runner.relayed import RelayedStore  # noqa: PLC0415  # it needs this module
+
+        return RelayedStore(parts.path)
     raise ValueError(f"no store at {uri!r}: use file:///folder or s3://bucket/prefix")
 
 

@@ -12,13 +12,13 @@ import select
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Generic, Protocol, TypeVar
 
-from cloudknot.runner.cgroups import count_oom_kills
 from cloudknot.runner.control import Control
 from cloudknot.runner.envelopes import Envelope, Outcome
 from cloudknot.runner.orders import Orders
 from cloudknot.runner.packs import PackWriter, Reports
-from cloudknot.runner.processes import WorkerProcess, WorkerSpec, describe_exit
+from cloudknot.runner.processes import Exit, describe_exit
 from cloudknot.runner.stores import Store
 
 # A dead worker whose children still hold its pipe is noticed by looking this often.
@@ -31,8 +31,39 @@ class ChunkFailedError(Exception):
     """The chunk cannot go on, through no item's fault."""
 
 
+S = TypeVar("S")
+
+
+class Worker(Protocol):
+    """A process that runs items, on this machine or in a container."""
+
+    def fileno(self) -> int:
+        """Return the descriptor that becomes readable when envelopes have come."""
+
+    def order(self, number: int, store: str, run: str, first: int, last: int) -> None:
+        """Ask for a chunk."""
+
+    def stop(self, number: int) -> None:
+        """Ask to end a chunk after its present item."""
+
+    def read(self) -> bytes | None:
+        """Return what has come; None when nothing has, empty when nothing will."""
+
+    def has_ended(self) -> bool:
+        """Return whether the process is no more."""
+
+    def read_log(self) -> bytes:
+        """Return what the present item has written so far."""
+
+    def kill(self) -> Exit:
+        """Kill it with all that it started; say how it came to its end."""
+
+    def close(self) -> None:
+        """Kill it and give back what it holds here."""
+
+
 @dataclass(frozen=True, kw_only=True)
-class Assignment:
+class Assignment(Generic[S]):
     """A chunk to run.
 
     Parameters
@@ -43,8 +74,8 @@ class Assignment:
         How its items are run.
     first, last : int
         The positions, last exclusive.
-    spec : WorkerSpec
-        The process that they need.
+    spec : object
+        What the worker is started with; one that was started with an equal one will do.
     control : Control
         What others may ask meanwhile.
     observe : callable
@@ -61,7 +92,7 @@ class Assignment:
     orders: Orders
     first: int
     last: int
-    spec: WorkerSpec
+    spec: S
     control: Control
     observe: Callable[[Reports], None] = lambda reports: None
     committed: Callable[[], None] = lambda: None
@@ -69,29 +100,39 @@ class Assignment:
     yield_s: float | None = None
 
 
-class Supervisor:
-    """Keeps one warm worker process and drives it through chunks.
+class Supervisor(Generic[S]):
+    """Keeps one warm worker and drives it through chunks.
 
     Parameters
     ----------
     store : Store
         Where the runs are.
+    start : callable
+        Starts a worker.
     commit_s : float
         Seconds after which ended items are committed at the latest.
     clock : callable
         Seconds, monotonic.
     """
 
-    def __init__(self, store: Store, *, commit_s: float, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self,
+        store: Store,
+        *,
+        start: Callable[[S], Worker],
+        commit_s: float,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
         self._store = store
+        self._start = start
         self._commit_s = commit_s
         self._clock = clock
-        self._worker: WorkerProcess | None = None
-        self._spec: WorkerSpec | None = None
+        self._worker: Worker | None = None
+        self._spec: S | None = None
         self._number = 0
-        self._chunk: _ChunkRun | None = None
+        self._chunk: _ChunkRun[S] | None = None
 
-    def run_chunk(self, assignment: Assignment) -> int:
+    def run_chunk(self, assignment: Assignment[S]) -> int:
         """Run a chunk and commit what becomes of its items.
 
         Returns
@@ -145,20 +186,20 @@ class Supervisor:
         if worker is not None:
             worker.close()
 
-    def _warm_worker(self, spec: WorkerSpec) -> WorkerProcess:
+    def _warm_worker(self, spec: S) -> Worker:
         if self._worker is not None and (self._spec != spec or self._worker.has_ended()):
             self.close()
         if self._worker is None:
-            self._worker = WorkerProcess(spec)
+            self._worker = self._start(spec)
             self._spec = spec
         return self._worker
 
 
-class _ChunkRun:
+class _ChunkRun(Generic[S]):
     """One chunk on its way: the item at ``position`` runs, since ``began``."""
 
     def __init__(
-        self, supervisor: Supervisor, task: Assignment, pack: PackWriter, clock: Callable[[], float]
+        self, supervisor: Supervisor[S], task: Assignment[S], pack: PackWriter, clock: Callable[[], float]
     ) -> None:
         self._supervisor = supervisor
         self._task = task
@@ -171,10 +212,9 @@ class _ChunkRun:
         self.position = task.first
         self.last = self._ordered_last = task.last
 
-    def drive(self, worker: WorkerProcess, number: int, store_uri: str) -> None:
+    def drive(self, worker: Worker, number: int, store_uri: str) -> None:
         """Order what is left and follow it until the worker has ended it, or has died."""
         control = self._task.control
-        oom_kills = count_oom_kills()
         self._pack.drop_tail()
         self._began = None
         self._ordered_last = self._next_cancelled(self.last)
@@ -199,7 +239,7 @@ class _ChunkRun:
             if data and self._take(data):
                 return
             if not data and (data is not None or has_died):
-                self._bury(worker, oom_kills)
+                self._bury(worker)
                 return
             if self._ends_item_early():
                 return
@@ -269,15 +309,13 @@ class _ChunkRun:
         self.end_item(outcome, log=log, reason=reason)
         return True
 
-    def _bury(self, worker: WorkerProcess, oom_kills: int) -> None:
-        code = worker.kill()
+    def _bury(self, worker: Worker) -> None:
+        end = worker.kill()
         log = worker.read_log()
         self._supervisor.close()
         self._lost += 1
         if self._lost > self._task.orders.lost_retries and self.position < self.last:
-            was_out_of_memory = count_oom_kills() > oom_kills
-            reason = describe_exit(code, was_out_of_memory=was_out_of_memory, log=log)
-            self.end_item(Outcome.LOST, log=log, reason=reason)
+            self.end_item(Outcome.LOST, log=log, reason=describe_exit(end, log=log))
 
     def _next_cancelled(self, last: int) -> int:
         """Return the first cancelled position behind the present item, or last."""

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from cloudknot import Knot
+from cloudknot import InputError, Knot
 from tests.conftest import Script
 
 MakeKnot = Callable[..., Knot[Any]]
@@ -86,13 +86,15 @@ def test_a_callable_of_any_kind(make_knot: MakeKnot, function: Callable[[float],
     assert make_knot(function).map([4.0]).result() == [expected]
 
 
-def test_an_import_inside_the_function(make_knot: MakeKnot) -> None:
+def test_an_import_of_what_is_not_installed(make_knot: MakeKnot, place: str) -> None:
     def inner(x: float) -> float:
         from scipy_is_not_needed_here import nothing  # type: ignore[import-not-found]
 
         return float(nothing(x))
 
-    with pytest.raises(ModuleNotFoundError, match="scipy_is_not_needed_here"):
+    # Where an image is made, it is told before anything is built.
+    error = ModuleNotFoundError if place == "local" else InputError
+    with pytest.raises(error, match="scipy_is_not_needed_here"):
         make_knot(inner).submit(1.0).result()
 
 

@@ -28,7 +28,7 @@ from cloudknot import (
     RemoteTraceback,
     Retry,
 )
-from tests.conftest import is_running, wait_until
+from tests.conftest import is_alive, leave_footprint, wait_until
 
 MakeKnot = Callable[..., Knot[Any]]
 
@@ -408,19 +408,20 @@ class TestCancel:
     def test_a_cancelled_map_stops_within_seconds(self, make_knot: MakeKnot, tmp_path: Path) -> None:
         def wait(x: int) -> int:
             if x > 0:
-                (tmp_path / f"{os.getpid()}").touch()
+                leave_footprint(tmp_path / f"began-{x}-{os.getpid()}")
                 subprocess.run([sys.executable, "-c", "import time; time.sleep(60)"], check=True)
             return x
 
         future = make_knot(wait).map(range(10), chunk_size=1)
         assert future[0].result(timeout=20) == 0
         wait_until(lambda: any(tmp_path.iterdir()))
-        pids = [int(path.name) for path in tmp_path.iterdir()]
+        footprints = list(tmp_path.iterdir())
+        assert all(map(is_alive, footprints))
         began = time.monotonic()
         assert future.cancel() is True
         assert future.cancelled()
         assert future.done()
-        wait_until(lambda: not any(map(is_running, pids)), timeout_s=5)
+        wait_until(lambda: not any(map(is_alive, footprints)), timeout_s=5)
         assert time.monotonic() - began < 5
         assert future[9].cancelled()
         assert future[0].result() == 0

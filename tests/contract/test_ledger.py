@@ -17,7 +17,8 @@ import pytest
 from cloudknot import CallLostError, InputError, Knot, RunOwnedError, StoreError, UnknownRunError
 from cloudknot.client import Client
 from cloudknot.config import Settings
-from tests.conftest import WORKERS, Script, is_running, wait_until
+from cloudknot.removal import prune
+from tests.conftest import WORKERS, Script, is_alive, wait_until
 
 MakeKnot = Callable[..., Knot[Any]]
 
@@ -26,13 +27,20 @@ HALF_DONE = """
 import os, pathlib, subprocess, sys, time
 import cloudknot as ck
 
+LEAVE_FOOTPRINT = (
+    "import os, pathlib, sys\\n"
+    "footprint = pathlib.Path(f'{sys.argv[1]}-{os.getpid()}')\\n"
+    "footprint.unlink(missing_ok=True)\\n"  # another container may have had a process of that number
+    "footprint.symlink_to(os.readlink('/proc/self/ns/pid'))\\n"
+)
+
 def wait(x):
-    pathlib.Path(f"began-{x}-{os.getpid()}").touch()
+    sys.argv = ["", f"began-{x}"]
+    exec(LEAVE_FOOTPRINT)
     print("item", x)
     if x >= 4 and not pathlib.Path("gate").exists():
-        subprocess.run([sys.executable, "-c", "import os, pathlib, time\\n"
-            "pathlib.Path(f'child-{os.getpid()}').touch()\\n"
-            "while not pathlib.Path('gate').exists(): time.sleep(0.01)"])
+        wait = "import time\\nwhile not pathlib.Path('gate').exists(): time.sleep(0.01)"
+        subprocess.run([sys.executable, "-c", LEAVE_FOOTPRINT + wait, f"child-{x}"], check=True)
     return x * 10
 
 future = ck.Knot(wait, name="half").map(range(12), chunk_size=1)
@@ -43,17 +51,13 @@ print(future.run_id, flush=True)
 
 
 @pytest.fixture
-def other(home: Path) -> Client:
+def other(home: Path, tmp_path: Path) -> Client:
     """A client on the script's ledger: as another process would see it."""
-    return Client(Settings(home=home, local_workers=WORKERS, progress=False))
+    return Client(Settings(home=home, local_workers=WORKERS, progress=False, volumes=(str(tmp_path),)))
 
 
-def _pids(folder: Path) -> list[int]:
-    return [
-        int(path.name.rpartition("-")[2])
-        for pattern in ("began-*", "child-*")
-        for path in folder.glob(pattern)
-    ]
+def _footprints(folder: Path) -> list[Path]:
+    return [path for pattern in ("began-*", "child-*") for path in folder.glob(pattern)]
 
 
 def test_attach_gives_the_same_futures_in_another_process(script: Script, other: Client) -> None:
@@ -100,7 +104,7 @@ class TestAfterKill:
         return run_id
 
     def test_workers_and_what_they_started_end_within_seconds(self, script: Script, killed: str) -> None:
-        wait_until(lambda: not any(map(is_running, _pids(script.folder))), timeout_s=5)
+        wait_until(lambda: not any(map(is_alive, _footprints(script.folder))), timeout_s=5)
 
     def test_attach_gives_what_had_ended_and_never_hangs(self, killed: str, other: Client) -> None:
         future = other.find(killed)
@@ -114,7 +118,7 @@ class TestAfterKill:
         self, script: Script, killed: str, other: Client
     ) -> None:
         (script.folder / "gate").touch()
-        wait_until(lambda: not any(map(is_running, _pids(script.folder))), timeout_s=5)
+        wait_until(lambda: not any(map(is_alive, _footprints(script.folder))), timeout_s=5)
         began = {path.name.split("-")[1] for path in script.folder.glob("began-*")}
         assert began >= {"0", "1", "2", "3"}
         for path in script.folder.glob("began-*"):
@@ -204,7 +208,7 @@ def test_a_map_can_be_cancelled_from_another_process(script: Script, other: Clie
     run_id = process.stdout.readline().strip()
     wait_until(lambda: len(list(script.folder.glob("child-*"))) >= WORKERS)
     assert other.find(run_id).cancel()
-    wait_until(lambda: not any(map(is_running, _pids(script.folder))), timeout_s=5)
+    wait_until(lambda: not any(map(is_alive, _footprints(script.folder))), timeout_s=5)
     out, err = process.communicate(timeout=20)
     assert "CancelledError" in out + err
 
@@ -213,14 +217,14 @@ def test_the_end_of_the_interpreter_does_not_wait_for_jobs(script: Script, other
     began = time.monotonic()
     run_id = script.run(HALF_DONE).strip()
     assert time.monotonic() - began < 10
-    wait_until(lambda: not any(map(is_running, _pids(script.folder))), timeout_s=5)
+    wait_until(lambda: not any(map(is_alive, _footprints(script.folder))), timeout_s=5)
     future = other.find(run_id)
     assert "interrupted" in repr(future)
     (script.folder / "gate").touch()
     assert future.resume().result(timeout=30)[-1] == 110
 
 
-def test_ctrl_c_in_result_leaves_the_run_going(script: Script) -> None:
+def test_ctrl_c_in_result_leaves_the_run_going(script: Script, place: str) -> None:
     process = script.start(
         HALF_DONE
         + """
@@ -235,7 +239,10 @@ print(future.result()[-1], len(future.failed))
     process.stdout.readline()
     wait_until(lambda: len(list(script.folder.glob("child-*"))) >= WORKERS)
     # A terminal sends it to the whole foreground group; workers are in sessions of their own.
-    assert all(os.getsid(pid) != os.getsid(process.pid) for pid in _pids(script.folder) if is_running(pid))
+    if place == "local":
+        pids = [int(path.name.rpartition("-")[2]) for path in _footprints(script.folder) if is_alive(path)]
+        assert pids
+        assert all(os.getsid(pid) != os.getsid(process.pid) for pid in pids)
     process.send_signal(signal.SIGINT)
     assert process.stdout.readline().strip() == "interrupted"
     (script.folder / "gate").touch()
@@ -258,13 +265,13 @@ def test_jobs_are_those_of_earlier_processes_too(script: Script, other: Client) 
     assert len(knot.jobs) == 3
 
 
-def test_view_jobs_shows_a_table(make_knot: MakeKnot, capsys: pytest.CaptureFixture[str]) -> None:
-    knot = make_knot(lambda x: 1 // x, name="shown")
+def test_view_jobs_shows_a_table(make_knot: MakeKnot, place: str, capsys: pytest.CaptureFixture[str]) -> None:
+    knot = make_knot(lambda x: 1 // x, name=f"shown-{place}")
     knot.map([1, 0, 2]).exception()
     knot.view_jobs()
     head, row = capsys.readouterr().out.strip().split("\n")
     assert head.split() == ["Job", "ID", "Name", "Status", "Done", "Failed", "Total", "Started"]
-    assert row.split()[1:6] == ["shown", "failed", "2", "1", "3"]
+    assert row.split()[1:6] == [f"shown-{place}", "failed", "2", "1", "3"]
 
 
 class TestClobber:
@@ -280,7 +287,7 @@ class TestClobber:
         kept = others.map([1])
         future = mine.map([0, 1], chunk_size=1)
         assert future[0].result(timeout=20) == 0
-        assert mine.clobber() == (1, 0)
+        assert mine.clobber()[:2] == (1, 0)
         assert future.cancelled()
         assert mine.jobs[0].result(return_exceptions=True)[0] == 0
         gate.touch()
@@ -299,7 +306,7 @@ class TestClobber:
     def test_removing_a_running_job_leaves_nothing(self, make_knot: MakeKnot, client: Client) -> None:
         knot = make_knot(time.sleep, name="running")
         run_id = knot.map([0, 30, 30, 30], chunk_size=1).run_id
-        assert knot.clobber(results=True) == (1, 1)
+        assert knot.clobber(results=True)[:2] == (1, 1)
         assert make_knot(abs).map([-1] * 20).result() == [1] * 20
         assert not (client.settings.home / "runs" / run_id).exists()
 
@@ -396,12 +403,12 @@ def test_a_knot_made_before_a_fork_works_in_the_child(script: Script) -> None:
 def test_a_map_at_the_end_of_the_interpreter_fails_rather_than_hangs(script: Script) -> None:
     out = script.run(
         "import atexit, time\nimport cloudknot as ck\n"
-        "knot = ck.Knot(time.sleep)\n"
         "def late():\n"
         "    for do in (lambda: future.result(timeout=20), lambda: knot.map([0])):\n"
         "        try: do()\n"
         "        except ck.KnotError as error: print(type(error).__name__, error)\n"
-        "atexit.register(late)\n"
+        "atexit.register(late)\n"  # before a place has registered what it does at the end
+        "knot = ck.Knot(time.sleep)\n"
         "future = knot.map([60, 60])\n"
     )
     assert "CallLostError" in out or "KnotError" in out
@@ -413,7 +420,7 @@ def test_workers_end_with_a_killed_client_whatever_they_do(script: Script, forks
     process = script.start(
         "import ctypes, os, pathlib, time\nimport cloudknot as ck\n"
         "def busy(x):\n"
-        "    pathlib.Path(f'began-{x}-{os.getpid()}').touch()\n"
+        "    os.symlink(os.readlink('/proc/self/ns/pid'), f'began-{x}-{os.getpid()}')\n"
         f"    {'time.sleep(60)' if forks else 'ctypes.PyDLL(None).sleep(60)'}\n"
         "future = ck.Knot(busy).map([0, 1], chunk_size=1)\n"
         "while len(list(pathlib.Path().glob('began-*'))) < 2: time.sleep(0.01)\n"
@@ -427,7 +434,7 @@ def test_workers_end_with_a_killed_client_whatever_they_do(script: Script, forks
     assert process.stdout is not None
     process.stdout.readline()
     process.send_signal(signal.SIGKILL)
-    wait_until(lambda: not any(map(is_running, _pids(script.folder))), timeout_s=5)
+    wait_until(lambda: not any(map(is_alive, _footprints(script.folder))), timeout_s=5)
     for path in script.folder.glob("fork-*"):
         os.kill(int(path.name.rpartition("-")[2]), signal.SIGKILL)
 
@@ -515,7 +522,7 @@ def test_pruning_sweeps_what_was_never_begun_and_modules_that_nobody_needs(
     orphan.parent.mkdir(parents=True)
     orphan.write_bytes(b"x")
     assert list((home / "bundles").iterdir())
-    other.prune(datetime.datetime.now(datetime.UTC) + datetime.timedelta(seconds=5))
+    prune(other, datetime.datetime.now(datetime.UTC) + datetime.timedelta(seconds=5))
     assert not orphan.exists()
     assert list((home / "bundles").iterdir()) == []
 
@@ -565,7 +572,7 @@ def test_one_item_can_be_cancelled_from_another_process(script: Script, other: C
     wait_until(lambda: list(script.folder.glob("began-4-*")))
     [began] = script.folder.glob("began-4-*")
     assert future[4].cancel()
-    wait_until(lambda: not is_running(int(began.name.rpartition("-")[2])))
+    wait_until(lambda: not is_alive(began))
     (script.folder / "gate").touch()
     assert [future[x].result(timeout=30) for x in (0, 5, 11)] == [0, 50, 110]
     assert process.communicate(timeout=20)[0].strip() == "[4]"

@@ -14,7 +14,7 @@ from cloudknot import CallLostError, Knot
 from cloudknot.client import Client
 from cloudknot.config import Settings
 from cloudknot.runner.cgroups import count_oom_kills
-from cloudknot.runner.processes import describe_exit
+from cloudknot.runner.processes import Exit, describe_exit
 from tests.conftest import Script
 
 
@@ -45,8 +45,8 @@ def test_no_control_group_counts_nothing(tmp_path: Path) -> None:
 
 
 def test_only_a_kill_can_be_for_memory() -> None:
-    assert "lack of memory" in describe_exit(-9, was_out_of_memory=True)
-    assert "lack of memory" not in describe_exit(-11, was_out_of_memory=True)
+    assert "lack of memory" in describe_exit(Exit(-9, was_out_of_memory=True))
+    assert "lack of memory" not in describe_exit(Exit(-11, was_out_of_memory=True))
 
 
 @pytest.fixture

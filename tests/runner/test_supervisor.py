@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from cloudknot.backends.prepared import Prepared
 from cloudknot.catalog import Catalog
 from cloudknot.errors import RunOwnedError
 from cloudknot.ledger import Outcomes, write_run
@@ -20,7 +21,7 @@ from cloudknot.opening import open_envelope
 from cloudknot.runner.control import Control
 from cloudknot.runner.envelopes import Envelope, Outcome, decode_envelope, split_envelopes
 from cloudknot.runner.packs import PackTakenError, PackWriter
-from cloudknot.runner.processes import WorkerSpec
+from cloudknot.runner.processes import WorkerProcess, WorkerSpec
 from cloudknot.runner.stores import FileStore
 from cloudknot.runner.supervisor import Assignment, Supervisor
 from cloudknot.runner.worker import Chunk, Worker
@@ -51,18 +52,19 @@ def make_run(
     store: FileStore, func: Callable[[Any], Any], items: Any, *, name: str = "run", **resources: Any
 ) -> Run:
     request = Request(func=func, name=name, backend="local", resources=Resources(**resources))
-    submission = stage(request, items, store, datetime.datetime.now(datetime.UTC))
+    now = datetime.datetime.now(datetime.UTC)
+    submission = stage(request, items, store, now, prepare=lambda image, imports: Prepared())
     write_run(store, submission.run, function=submission.function)
     return submission.run
 
 
-def assign(run: Run, control: Control | None = None, **options: Any) -> Assignment:
+def assign(run: Run, control: Control | None = None, *, spec: Any = SPEC, **options: Any) -> Any:
     return Assignment(
         run_id=run.run_id,
         orders=run.orders,
         first=0,
         last=run.orders.count,
-        spec=SPEC,
+        spec=spec,
         control=control or Control(),
         **options,
     )
@@ -86,7 +88,7 @@ def slow(x: tuple[str, int]) -> tuple[str, int]:
 def test_what_a_worker_says_of_a_failed_chunk_never_reaches_the_next(store: FullStore) -> None:
     first = make_run(store, slow, [("A", x) for x in range(40)])
     second = make_run(store, slow, [("B", x) for x in range(40)])
-    supervisor = Supervisor(store, commit_s=0.05)
+    supervisor = Supervisor(store, start=WorkerProcess, commit_s=0.05)
     store.is_full = True
     with pytest.raises(OSError, match="No space left"):
         supervisor.run_chunk(assign(first))
@@ -98,7 +100,10 @@ def test_what_a_worker_says_of_a_failed_chunk_never_reaches_the_next(store: Full
 
 def test_of_two_supervisors_only_one_commits(store: FullStore) -> None:
     run = make_run(store, lambda x: os.getpid(), range(3))
-    one, two = Supervisor(store, commit_s=1), Supervisor(store, commit_s=1)
+    one, two = (
+        Supervisor(store, start=WorkerProcess, commit_s=1),
+        Supervisor(store, start=WorkerProcess, commit_s=1),
+    )
     one.run_chunk(assign(run))
     before = values_of(store, run)
     with pytest.raises(PackTakenError):
@@ -117,7 +122,7 @@ def test_loading_the_function_does_not_count_as_the_items_time(store: FullStore)
             return eval, ("__import__('time').sleep(1.0) or abs",)
 
     run = make_run(store, SlowToLoad(), [-1], timeout_s=0.5)
-    supervisor = Supervisor(store, commit_s=1)
+    supervisor = Supervisor(store, start=WorkerProcess, commit_s=1)
     supervisor.run_chunk(assign(run))
     supervisor.close()
     assert values_of(store, run) == [1]
@@ -143,7 +148,7 @@ def test_a_pause_gives_back_what_was_not_begun(store: FullStore, tmp_path: Path)
         return x
 
     run = make_run(store, wait, range(5))
-    supervisor, returned = Supervisor(store, commit_s=1), []
+    supervisor, returned = Supervisor(store, start=WorkerProcess, commit_s=1), []
 
     def give_back(first: int, last: int) -> None:
         returned.append((first, last))

@@ -1,0 +1,168 @@
+"""The place in containers on this machine."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Callable, Collection, Mapping
+from pathlib import Path
+
+from cloudknot.backends.contained import ContainedSpec, ContainerBerth
+from cloudknot.backends.pool import Berth, Pool
+from cloudknot.backends.prepared import Prepared, Removed
+from cloudknot.docker_engine.connection import Engine
+from cloudknot.docker_engine.containers import Container, ContainerSpec, sweep
+from cloudknot.docker_engine.images import find_image, remove_image
+from cloudknot.errors import ImageError
+from cloudknot.images import prepare_image
+from cloudknot.reach import Imports
+from cloudknot.requirements import capture
+from cloudknot.runner.stores import Store
+from cloudknot.runs import Run
+from cloudknot.specs import Image
+
+_LABEL = "cloudknot.knot"
+_RELAY = ("/opt/cloudknot/bin/python", "-P", "-m", "cloudknot.runner.relay")
+
+
+class DockerBackend(Pool[ContainedSpec]):
+    """Runs runs in containers on this machine.
+
+    Parameters
+    ----------
+    store : Store
+        The ledger.
+    workers : int, optional
+        Containers side by side; None: as many as the engine has processors.
+    wake : callable
+        Called when a run has moved.
+    engine : Engine
+        The docker engine.
+    default_base : str, optional
+        The base of images that name none.
+    tell : callable
+        Told, line by line, how a build goes on; an empty line at its end.
+
+    Raises
+    ------
+    EngineError
+        No engine answers, or it may not be used.
+    """
+
+    name = "docker"
+
+    def __init__(
+        self,
+        store: Store,
+        *,
+        engine: Engine,
+        workers: int | None = None,
+        default_base: str | None = None,
+        wake: Callable[[], None] = lambda: None,
+        tell: Callable[[str], None] = lambda line: None,
+    ) -> None:
+        capacity = engine.capacity()
+        super().__init__(store, workers=workers or capacity.vcpus, memory_mib=capacity.memory_mib, wake=wake)
+        self._engine = engine
+        sweep(engine, _LABEL)
+        self._vcpus = capacity.vcpus
+        self._default_base = default_base
+        self._tell = tell
+        self._prepared: dict[tuple[Image, Imports], Prepared] = {}
+        self._preparing = threading.Lock()
+
+    def prepare(self, image: Image, imports: Imports) -> Prepared:
+        """Build the image that a function needs, unless it is there already.
+
+        Raises
+        ------
+        InputError
+            A module that the function imports cannot be had in an image.
+        ImageError
+            The image could not be made.
+        """
+        with self._preparing:
+            if (image, imports) not in self._prepared:
+                needs = capture(imports, platform=image.platform)
+                try:
+                    name = prepare_image(
+                        self._engine, image, needs, default_base=self._default_base, tell=self._tell
+                    )
+                finally:
+                    self._tell("")
+                self._prepared[image, imports] = Prepared(image=name, by_value=needs.by_value)
+            return self._prepared[image, imports]
+
+    def submit(self, run: Run) -> None:
+        """Queue a run, or what is left of it.
+
+        Raises
+        ------
+        ImageError
+            Its image is no longer there, and what is installed now would give another one.
+        """
+        if find_image(self._engine, run.image) is None:
+            self._prepared.pop((run.made_from, run.imports), None)
+            made = self.prepare(run.made_from, run.imports).image
+            if made != run.image:
+                raise ImageError(
+                    f"the image {run.image} of run {run.run_id} is no longer here, and from what is "
+                    f"installed now another one comes out ({made}): retry_failed(function) runs in that one"
+                )
+        super().submit(run)
+
+    def remove(self, images: Collection[str]) -> Removed:
+        """Remove these images, and the containers of this process that were made of them."""
+        containers = self.end_idle(lambda spec: spec.container.image in images)
+        with self._preparing:
+            removed = [name for name in sorted(images) if remove_image(self._engine, name)]
+            for key in [key for key, prepared in self._prepared.items() if prepared.image in removed]:
+                del self._prepared[key]
+        return Removed(containers=containers, images=tuple(removed))
+
+    def open_berth(self) -> Berth[ContainedSpec]:
+        """Return what will hold one container."""
+        return ContainerBerth(self._open, self.store)
+
+    def spec_of(self, run: Run, *, as_shipped: bool) -> ContainedSpec:
+        """Return a container with the run's limits, and a worker in it with the run's modules."""
+        resources, orders = run.resources, run.orders
+        user, environment = _owner_of(run.volumes)
+        return ContainedSpec(
+            container=ContainerSpec(
+                image=run.image,
+                command=_RELAY,
+                vcpus=min(resources.vcpus, self._vcpus),
+                memory_mib=resources.memory_mib,
+                volumes=run.volumes,
+                user=user,
+                environment=environment,
+                labels={_LABEL: run.name},
+            ),
+            bundle=orders.bundle,
+            cwd=run.cwd if is_visible(run.cwd, run.volumes) else "",
+            env_vars=orders.env_vars,
+            threads=orders.threads,
+        )
+
+    def _open(self, spec: ContainerSpec) -> Container:
+        return Container(self._engine, spec)
+
+
+def is_visible(folder: str, volumes: tuple[str, ...]) -> bool:
+    """Return whether a folder of this machine is there in a container with these volumes.
+
+    Examples
+    --------
+    >>> is_visible("/data/study/code", ("/data/study:ro",))
+    True
+    """
+    return any(Path(folder).is_relative_to(volume.removesuffix(":ro")) for volume in volumes)
+
+
+def _owner_of(volumes: tuple[str, ...]) -> tuple[str, Mapping[str, str]]:
+    """Return who runs in a container, and their environment: with volumes, files must be the person's own."""
+    if not volumes:
+        return "", {}
+    user = f"{os.geteuid()}:{os.getegid()}"
+    return user, ({} if os.geteuid() == 0 else {"HOME": "/tmp"})  # a home that they can write

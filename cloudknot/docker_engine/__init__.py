@@ -1,0 +1,1 @@
+"""The docker engine: the only part that imports the docker SDK."""

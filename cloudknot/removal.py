@@ -1,0 +1,121 @@
+"""What is removed when it is asked for: a Knot's jobs and what was made to run them, and old runs."""
+
+from __future__ import annotations
+
+import contextlib
+import datetime
+import shutil
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+from cloudknot.client import Client
+from cloudknot.errors import StoreError, UnknownRunError
+from cloudknot.ledger import read_run
+from cloudknot.runner.keys import Keys
+from cloudknot.runner.stores import FileStore, open_store
+from cloudknot.runs import Run
+
+
+class Clobbered(NamedTuple):
+    """What `Knot.clobber` did.
+
+    Parameters
+    ----------
+    stopped, removed : int
+        How many jobs it stopped, and how many it removed from the ledger.
+    containers : int
+        How many containers it removed.
+    images : tuple of str
+        Which images it removed; those that another Knot's jobs have too are kept.
+    """
+
+    stopped: int
+    removed: int
+    containers: int = 0
+    images: tuple[str, ...] = ()
+
+
+def clobber(client: Client, name: str, *, backend: str, image: str, results: bool) -> Clobbered:
+    """Stop a Knot's jobs and remove what was made to run them, with ``results`` the jobs too.
+
+    Parameters
+    ----------
+    client : Client
+        Knows the jobs.
+    name : str
+        The Knot's.
+    backend, image : str
+        Its place, and the image that was made for it; empty where there is none.
+    results : bool
+        Whether to remove inputs and results.
+    """
+    run_ids = client.jobs(name)
+    stopped = sum(client.find(run_id).cancel() for run_id in run_ids if not client.find(run_id).done())
+    own = {(run.backend, run.image) for run in _runs(client, run_ids)} | {(backend, image)}
+    others = {run.image for run in _runs(client, set(client.jobs()) - set(run_ids))}
+    for run_id in run_ids:
+        client.wait_for_end(run_id)  # a container that is still at an item cannot be removed
+    removed = [
+        client.backend(place).remove({name for at, name in own if at == place} - others)
+        for place in sorted({place for place, name in own if name})
+    ]
+    for run_id in run_ids if results else ():
+        client.remove(run_id)
+    return Clobbered(
+        stopped=stopped,
+        removed=len(run_ids) if results else 0,
+        containers=sum(one.containers for one in removed),
+        images=tuple(name for one in removed for name in one.images),
+    )
+
+
+def prune(client: Client, before: datetime.datetime) -> list[str]:
+    """Remove the runs that were made before a time, unless they run or a later one needs them."""
+    entries = client.catalog.entries()
+    old = [
+        entry.run_id
+        for entry in entries
+        if datetime.datetime.fromisoformat(entry.created) < before
+        and not client.catalog.is_owned(open_store(entry.store), entry.run_id)
+    ]
+    kept = {entry.run_id for entry in entries} - set(old)
+    needed = {needed for run_id in kept for needed in _ancestors(client, run_id)}
+    removed = [run_id for run_id in old if run_id not in needed]
+    for run_id in removed:
+        client.remove(run_id)
+    _sweep(client, before)
+    return removed
+
+
+def _runs(client: Client, run_ids: Iterable[str]) -> Iterator[Run]:
+    for run_id in run_ids:
+        with contextlib.suppress(UnknownRunError, StoreError):  # another process may just remove it
+            yield read_run(client.store_of(run_id), run_id)
+
+
+def _ancestors(client: Client, run_id: str) -> Iterator[str]:
+    """Yield the runs that a run reads from, as far as their records are there."""
+    while run_id:
+        try:
+            run = read_run(client.store_of(run_id), run_id)
+        except (UnknownRunError, StoreError):
+            return
+        yield run.orders.inputs_run
+        yield run.parent
+        run_id = run.parent
+
+
+def _sweep(client: Client, before: datetime.datetime) -> None:
+    """Remove inputs of maps that were never begun, and modules that no run names any more."""
+    home = client.settings.home
+    store = FileStore(home)
+    known = {entry.run_id for entry in client.catalog.entries()}
+    bundles = {read_run(client.store_of(run_id), run_id).orders.bundle for run_id in known}
+    for folder in (home / "runs").glob("*"):
+        if folder.name not in known and folder.stat().st_mtime < before.timestamp():
+            store.delete(Keys(folder.name).prefix)
+    for key in list(store.list("bundles/")):
+        if key not in bundles:
+            store.delete(key)
+            shutil.rmtree(home / "code" / Path(key).stem, ignore_errors=True)

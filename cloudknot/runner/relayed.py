@@ -1,0 +1,120 @@
+"""The store of a worker that cannot reach it: its requests are relayed to the other end of a stream.
+
+What is asked is answered there, and only what one run needs: its own objects may be read, and its own
+values written.
+"""
+
+from __future__ import annotations
+
+import json
+import socket
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+from cloudknot.runner.frames import Frames, Kind, frame, join_line, split_line
+from cloudknot.runner.keys import Keys
+from cloudknot.runner.stores import Store
+
+SCHEME = "relayed"
+_READ_BYTES = 1 << 20
+
+
+class RelayedStore:
+    """The worker's end.
+
+    Parameters
+    ----------
+    path : str
+        The socket at which requests are taken.
+    """
+
+    def __init__(self, path: str) -> None:
+        self.uri = f"{SCHEME}://{path}"
+        self._path = path
+        self._socket: socket.socket | None = None
+
+    def put(self, key: str, data: bytes, *, if_absent: bool = False) -> bool:
+        """Have it written."""
+        return bool(self._ask({"do": "put", "key": key, "if_absent": if_absent}, data)[0]["is_written"])
+
+    def get(self, key: str, start: int = 0, stop: int | None = None) -> bytes:
+        """Have it read."""
+        return self._ask({"do": "get", "key": key, "start": start, "stop": stop})[1]
+
+    def list(self, prefix: str) -> Iterator[str]:
+        """Have it listed."""
+        yield from self._ask({"do": "list", "key": prefix})[0]["keys"]
+
+    def delete(self, prefix: str) -> None:
+        """Refuse: no worker removes anything."""
+        raise PermissionError(f"a worker must not remove {prefix}")
+
+    def _ask(self, request: dict[str, Any], body: bytes = b"") -> tuple[dict[str, Any], bytes]:
+        if self._socket is None:
+            self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+            self._socket.connect(self._path)
+        self._socket.sendall(frame(Kind.REQUEST, join_line(json.dumps(request).encode(), body)))
+        frames = Frames()
+        while True:
+            data = self._socket.recv(_READ_BYTES)
+            if not data:
+                raise ConnectionError("the store is out of reach: the connection to it has ended")
+            for _, payload in frames.feed(data):
+                line, content = split_line(payload)
+                reply = json.loads(line)
+                if "missing" in reply:
+                    raise KeyError(reply["missing"])
+                if "error" in reply:
+                    raise OSError(reply["error"])
+                return reply, content
+
+
+class Access(NamedTuple):
+    """What a worker may read and write: keys that start so."""
+
+    readable: tuple[str, ...]
+    writable: str
+
+    @classmethod
+    def of(cls, run_id: str, inputs_run: str) -> Access:
+        """Return what the items of a run need."""
+        keys = Keys(run_id)
+        return cls((keys.prefix, Keys(inputs_run).inputs), keys.values)
+
+    def check(self, do: str, key: str) -> str:
+        """Return the key if it may be used so."""
+        allowed = self.writable if do == "put" else self.readable
+        if not key.startswith(allowed) or ".." in key.split("/"):
+            raise PermissionError(f"a worker must not {do} {key}")
+        return key
+
+
+def answer(store: Store, access: Access, payload: bytes) -> bytes:
+    """Return the reply to a worker's request, as a frame.
+
+    Parameters
+    ----------
+    store : Store
+        Where the run is.
+    access : Access
+        What the worker may ask for.
+    payload : bytes
+        The request.
+    """
+    line, body = split_line(payload)
+    request = json.loads(line)
+    content = b""
+    try:
+        key = access.check(request["do"], request["key"])
+        if request["do"] == "get":
+            reply: dict[str, Any] = {}
+            content = store.get(key, request["start"], request["stop"])
+        elif request["do"] == "put":
+            reply = {"is_written": store.put(key, body, if_absent=request["if_absent"])}
+        else:
+            reply = {"keys": list(store.list(key))}
+    except KeyError as error:
+        reply = {"missing": str(error.args[0])}
+    except Exception as error:  # a store may raise anything; the worker is told
+        reply = {"error": f"{type(error).__name__}: {error}"}
+    return frame(Kind.REPLY, join_line(json.dumps(reply).encode(), content))

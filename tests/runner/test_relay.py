@@ -1,0 +1,225 @@
+"""A relay and what it relays, with a process of this machine in the container's place."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from cloudknot.backends.contained import ContainedSpec, ContainerBerth
+from cloudknot.docker_engine.containers import ContainerSpec
+from cloudknot.runner.frames import Frames, Kind, frame, pieces
+from cloudknot.runner.relayed import Access, RelayedStore, answer
+from cloudknot.runner.stores import FileStore
+from cloudknot.runner.supervisor import Supervisor
+from tests.conftest import is_running, wait_until
+from tests.runner.test_supervisor import assign, make_run, values_of
+
+SPEC = ContainedSpec(
+    container=ContainerSpec(image="none", command=(), vcpus=1), bundle="", cwd="/", env_vars={"CK_A": "1"}
+)
+
+
+class ProcessContainer:
+    """The relay as a process of this machine; satisfies what a container is used for."""
+
+    def __init__(self) -> None:
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "cloudknot.runner.relay"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            bufsize=0,
+        )
+
+    def send(self, data: bytes) -> None:
+        assert self.process.stdin is not None
+        with contextlib.suppress(BrokenPipeError, ValueError):
+            view = memoryview(data)
+            while view:
+                view = view[self.process.stdin.write(view) or 0 :]
+
+    def receive(self) -> bytes:
+        assert self.process.stdout is not None
+        try:
+            return os.read(self.process.stdout.fileno(), 1 << 20)
+        except (OSError, ValueError):  # just removed
+            return b""
+
+    def describe_end(self) -> str:
+        return "its container ended"
+
+    def hang_up(self) -> None:
+        self.remove()
+
+    def remove(self) -> None:
+        self.process.kill()
+        self.process.wait()
+        for stream in (self.process.stdin, self.process.stdout):
+            assert stream is not None
+            with contextlib.suppress(BrokenPipeError):
+                stream.close()
+
+
+class Yard:
+    """Keeps the containers that were opened."""
+
+    def __init__(self, store: FileStore) -> None:
+        self.store = store
+        self.opened: list[ProcessContainer] = []
+
+    def berth(self) -> ContainerBerth:
+        return ContainerBerth(self._open, self.store)
+
+    def supervisor(self) -> Supervisor[ContainedSpec]:
+        return Supervisor(self.store, start=self.berth().start, commit_s=0.05)
+
+    def _open(self, _: ContainerSpec) -> Any:
+        self.opened.append(ProcessContainer())
+        return self.opened[-1]
+
+    def close(self) -> None:
+        for container in self.opened:
+            container.remove()
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> FileStore:
+    return FileStore(tmp_path / "store")
+
+
+@pytest.fixture
+def yard(store: FileStore) -> Iterator[Yard]:
+    yard = Yard(store)
+    yield yard
+    yard.close()
+
+
+def run_all(yard: Yard, run: Any, supervisor: Any = None) -> list[Any]:
+    supervisor = supervisor or yard.supervisor()
+    supervisor.run_chunk(assign(run, spec=SPEC))
+    values = values_of(yard.store, run)
+    supervisor.close()
+    return values
+
+
+def test_items_run_behind_a_relay(yard: Yard) -> None:
+    run = make_run(yard.store, lambda x: (x, os.environ["CK_A"]), range(100))
+    assert run_all(yard, run) == [(x, "1") for x in range(100)]
+
+
+def test_large_arguments_and_values_pass(yard: Yard) -> None:
+    large = os.urandom(20_000_000)
+    run = make_run(yard.store, lambda data: data[::-1] * 3, [large, large[:3_000_000]])
+    assert run_all(yard, run) == [large[::-1] * 3, large[:3_000_000][::-1] * 3]
+
+
+def test_many_values_below_the_size_of_an_object_of_their_own_pass(yard: Yard) -> None:
+    run = make_run(yard.store, lambda x: bytes([x]) * 900_000, range(60))
+    assert run_all(yard, run) == [bytes([x]) * 900_000 for x in range(60)]
+
+
+def test_a_killed_worker_is_started_again_in_the_same_container(yard: Yard) -> None:
+    def die(x: int) -> int:
+        if x == 1:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return x
+
+    run = make_run(yard.store, die, range(3))
+    values = run_all(yard, run)
+    assert (values[0], values[2]) == (0, 2)
+    assert len(yard.opened) == 1
+
+
+def test_a_container_that_vanishes_is_replaced(yard: Yard, tmp_path: Path) -> None:
+    def wait(x: int) -> int:
+        path = tmp_path / "began"
+        if not path.exists():
+            path.touch()
+            time.sleep(60)
+        return x
+
+    run = make_run(yard.store, wait, [1, 2])
+
+    def kill_it() -> None:
+        wait_until((tmp_path / "began").exists)
+        yard.opened[0].process.kill()
+
+    threading.Thread(target=kill_it).start()
+    assert run_all(yard, run) == [1, 2]
+    assert len(yard.opened) == 2
+
+
+def test_all_ends_when_nobody_speaks_to_the_relay(yard: Yard, tmp_path: Path) -> None:
+    def wait(x: int) -> None:
+        (tmp_path / f"began-{os.getpid()}").touch()
+        time.sleep(60)
+
+    run = make_run(yard.store, wait, [1])
+    worker = yard.berth().start(SPEC)
+    worker.order(1, yard.store.uri, run.run_id, 0, 1)
+    wait_until(lambda: list(tmp_path.glob("began-*")))
+    [began] = tmp_path.glob("began-*")
+    process = yard.opened[0].process
+    assert process.stdin is not None
+    process.stdin.close()
+    assert process.wait(timeout=5) == 0
+    wait_until(lambda: not is_running(int(began.name.rpartition("-")[2])), timeout_s=5)
+    wait_until(worker.has_ended)
+    assert worker.kill().where == "its container ended"
+    worker.close()
+
+
+class TestAccess:
+    """A worker reads and writes what its run needs, and nothing else."""
+
+    def test_the_runs_own_objects(self, store: FileStore) -> None:
+        access = Access.of("run-b", "run-a")
+        for key in ("runs/run-b/function", "runs/run-a/inputs/00000000"):
+            store.put(key, b"data")
+            assert access.check("get", key) == key
+        assert access.check("put", "runs/run-b/values/1-a")
+
+    @pytest.mark.parametrize(
+        ("do", "key"),
+        [
+            ("get", "runs/run-c/function"),
+            ("get", "runs/run-a/function"),
+            ("get", "runs/run-b/../run-c/function"),
+            ("get", "runs/run-bb/function"),
+            ("put", "runs/run-b/packs/000000000000"),
+            ("put", "runs/run-b/function"),
+            ("put", "runs/run-a/inputs/00000000"),
+            ("put", "runs/run-b/values/../packs/000000000000"),
+        ],
+    )
+    def test_nothing_else(self, store: FileStore, do: str, key: str) -> None:
+        store.put("runs/run-c/function", b"secret")
+        request = b'{"do": "%s", "key": "%s", "start": 0, "stop": null, "if_absent": false}\nx' % (
+            do.encode(),
+            key.encode(),
+        )
+        [(_, reply)] = Frames().feed(answer(store, Access.of("run-b", "run-a"), request))
+        assert b"PermissionError" in reply
+        assert b"secret" not in reply
+        assert list(store.list("runs/")) == ["runs/run-c/function"]
+
+    def test_a_worker_removes_nothing(self) -> None:
+        with pytest.raises(PermissionError):
+            RelayedStore("/nowhere").delete("runs/")
+
+
+def test_frames_come_whole_however_they_are_cut() -> None:
+    data = b"".join(pieces(Kind.ENVELOPES, os.urandom(3_000_000))) + frame(Kind.KILL)
+    frames, kinds = Frames(), []
+    for first in range(0, len(data), 65_537):
+        kinds += [kind for kind, _ in frames.feed(data[first : first + 65_537])]
+    assert kinds == [Kind.ENVELOPES] * 3 + [Kind.KILL]
