@@ -145,6 +145,11 @@ def _have_image(engine: Engine, name: str, platform: str | None, tell: Tell) -> 
 def _context_of(engine: Engine, recipe: Recipe, tell: Tell) -> Context:
     """Look into the base, fetch the images that lend it what it lacks, and render what is to be built."""
     contents = _look_into(engine, recipe.base)
+    if recipe.image.apt and not contents.has_apt:
+        raise ImageError(
+            f"the base image {recipe.base.name} has no apt-get, so apt={list(recipe.image.apt)} cannot be "
+            "installed: choose a base of Debian or Ubuntu, or install it with dockerfile="
+        )
     if recipe.is_conda:
         return render(
             recipe,

@@ -34,7 +34,7 @@ ONLY_IN = {
     "botocore": set[str](),
     "docker": {
         f"docker_engine/{name}.py"
-        for name in ("connection", "containers", "images", "layers", "pulling", "explaining")
+        for name in ("connection", "containers", "images", "layers", "pulling", "unused", "explaining")
     },
 }
 RUNNER_MAY_IMPORT = {*sys.stdlib_module_names, "cloudpickle", "cloudknot", "boto3"}

@@ -261,8 +261,11 @@ class TestClobber:
     def test_it_removes_them(self, knot: Knot[Any], engine: DockerClient) -> None:
         future = knot.map(["3.11"])
         assert future.result() == [3]
+        layers = set(engine.images.get(future.run.image).attrs["RootFS"]["Layers"])
         done = knot.clobber()
         assert done.images == (future.run.image,)
+        own = {tuple(image.attrs["RootFS"]["Layers"]) for image in engine.images.list("cloudknot-layer")}
+        assert not any(len(layers.intersection(other)) == len(layers) - 1 for other in own)
         assert done.containers == 1
         assert not engine.images.list(name=future.run.image)
         assert not engine.containers.list(all=True, filters={"label": "cloudknot.knot=clobbered"})

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import io
 import json
+import os
 import subprocess
 import tarfile
 from collections.abc import Iterator
@@ -16,13 +17,22 @@ from typing import Any
 import pytest
 from docker import DockerClient
 
+from cloudknot._version import __version__
 from cloudknot.docker_engine.connection import Engine
-from cloudknot.docker_engine.images import find_image, pack_context, remove_image
+from cloudknot.docker_engine.images import (
+    BUILDING,
+    LABEL,
+    find_image,
+    pack_context,
+    remove_image,
+    remove_unused_layers,
+)
 from cloudknot.errors import ImageError
 from cloudknot.images import prepare_image
 from cloudknot.indexes import IndexSettings
 from cloudknot.requirements import Needs, Pin
 from cloudknot.specs import Image
+from tests.conftest import wait_until
 
 BARE = "cloudknot-test/bare:3.11"
 TOKEN = "token-4bRx9q"
@@ -136,11 +146,21 @@ def paths_in(archive: Any) -> list[str]:
 
 
 def leftovers(engine: Engine) -> list[str]:
-    """What a build must not leave: its containers, and volumes without a name."""
+    """What a build of this process must not leave: containers, and volumes of theirs."""
     api = engine.client.api
-    containers = [found["Id"] for found in api.containers(all=True) if "building" in found["Names"][0]]
-    volumes = [found["Name"] for found in api.volumes(filters={"dangling": True})["Volumes"] or ()]
-    return [*containers, *(name for name in volumes if len(name) == 64)]
+    containers = api.containers(all=True, filters={"name": f"{BUILDING}{os.getpid()}-"})
+    volumes = api.volumes(filters={"label": f"{LABEL}={os.getpid()}"})["Volumes"] or ()
+    return [*(found["Id"] for found in containers), *(found["Name"] for found in volumes)]
+
+
+def wait_until_gone(engine: Engine, names: set[str]) -> None:
+    """Wait for layers to go: they stay while any process of this machine makes an image."""
+
+    def are_gone() -> bool:
+        remove_unused_layers(engine)
+        return not any(find_image(engine, name) for name in names)
+
+    wait_until(are_gone, timeout_s=60)
 
 
 def test_what_was_asked_for_is_there(builds: Builds, plain: str) -> None:
@@ -243,6 +263,13 @@ class TestBases:
         with pytest.raises(ImageError, match=r"image cloudknot-test/nowhere:1 .*docker (login|load)"):
             builds.make(base="cloudknot-test/nowhere:1")
 
+    def test_debian_packages_want_a_debian(
+        self, builds: Builds, tmp_path_factory: pytest.TempPathFactory
+    ) -> None:
+        without_apt = make_folder(tmp_path_factory, f"FROM {BARE}\nRUN rm /usr/bin/apt-get\n", {})
+        with pytest.raises(ImageError, match="has no apt-get"):
+            builds.make(dockerfile=without_apt, apt=["hello"])
+
     def test_a_base_without_a_shell_is_refused(self, builds: Builds) -> None:
         builds.engine.client.api.import_image_from_data(
             pack_context({"file": b"x"}), repository="cloudknot-test/empty"
@@ -298,7 +325,7 @@ class TestOwnLists:
             "[project]\nname = 'study'\nversion = '1'\nrequires-python = '>=3.11'\n"
             "dependencies = ['six==1.16.0']\n[dependency-groups]\ndev = ['toolz']\n"
         )
-        lock = ["/mnt/tools/uv-0.13.9/bin/uv", "lock", "--quiet", "--directory", "/study"]
+        lock = ["/mnt/tools/uv-0.13.9-glibc/bin/uv", "lock", "--quiet", "--directory", "/study"]
         volumes = ["--volume=cloudknot-tools-linux-amd64:/mnt/tools", f"--volume={tmp_path}:/study"]
         subprocess.run(["docker", "run", "--rm", *volumes, "python:3.11-slim", *lock], check=True)
         name = builds.make(environment=tmp_path / "uv.lock")
@@ -328,7 +355,6 @@ class TestFailures:
 
     def test_the_failing_step_is_shown_with_its_own_words(self, builds: Builds, plain: str) -> None:
         needs = replace(NEEDS, pins=(NEEDS.pins[0], Pin(name="six", version="99.9.9")))
-        before = set(builds.engine.client.api.images(quiet=True))
         with pytest.raises(ImageError) as failed:
             builds.make(needs)
         said = str(failed.value)
@@ -337,7 +363,7 @@ class TestFailures:
         assert "correct its version" in said
         assert "Traceback" not in said
         assert failed.value.__suppress_context__ or failed.value.__context__ is None
-        assert set(builds.engine.client.api.images(quiet=True)) == before
+        assert find_image(builds.engine, builds.said[0].split()[1]) is None
         assert leftovers(builds.engine) == []
 
     def test_a_debian_package_that_is_nowhere(self, builds: Builds) -> None:
@@ -354,6 +380,14 @@ class TestFailures:
 
     def test_no_container_is_left_after_good_builds_either(self, builds: Builds, plain: str) -> None:
         assert leftovers(builds.engine) == []
+
+
+def test_the_whole_of_cloudknot_is_there_where_a_function_uses_it(builds: Builds) -> None:
+    name = builds.make(Needs(uses_cloudknot=True))
+    assert (
+        builds.run(name, "import cloudknot, cloudknot.runner.orders; print(cloudknot.__version__)")
+        == __version__
+    )
 
 
 def test_threads_build_once(builds: Builds, plain: str) -> None:
@@ -383,8 +417,8 @@ def test_layers_go_with_the_last_image_that_stands_on_them(builds: Builds, plain
     own = layers_below(names[0]) - shared
     assert len(shared) == len(own) == 1
     remove_image(builds.engine, names[0])
-    assert find_image(builds.engine, own.pop()) is None
+    wait_until_gone(builds.engine, own)
     assert all(find_image(builds.engine, name) for name in shared)
     remove_image(builds.engine, names[1])
-    assert not any(find_image(builds.engine, name) for name in shared)
+    wait_until_gone(builds.engine, shared)
     assert find_image(builds.engine, plain)

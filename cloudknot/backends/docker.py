@@ -7,12 +7,14 @@ import threading
 from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 
+from cloudknot.assembly import LAYERS
 from cloudknot.backends.contained import ContainedSpec, ContainerBerth
 from cloudknot.backends.pool import Berth, Pool
 from cloudknot.backends.prepared import Prepared, Removed
 from cloudknot.docker_engine.connection import Engine
 from cloudknot.docker_engine.containers import Container, ContainerSpec, sweep
 from cloudknot.docker_engine.images import find_image, remove_image
+from cloudknot.docker_engine.unused import remove_unused
 from cloudknot.errors import ImageError
 from cloudknot.images import prepare_image
 from cloudknot.reach import Imports
@@ -112,10 +114,12 @@ class DockerBackend(Pool[ContainedSpec]):
         super().submit(run)
 
     def remove(self, images: Collection[str]) -> Removed:
-        """Remove these images, and the containers of this process that were made of them."""
+        """Remove these images with the layers that only they have, and this process's containers of them."""
         containers = self.end_idle(lambda spec: spec.container.image in images)
         with self._preparing:
             removed = [name for name in sorted(images) if remove_image(self._engine, name)]
+            if removed:
+                remove_unused(self._engine, LAYERS)
             for key in [key for key, prepared in self._prepared.items() if prepared.image in removed]:
                 del self._prepared[key]
         return Removed(containers=containers, images=tuple(removed))

@@ -228,34 +228,38 @@ def remove_image(engine: Engine, name: str) -> bool:
 
     The layers that were made for it go too, where no other image stands on them.
     """
-    api = engine.client.api
+    client = engine.client
     with engine.translated(f"remove the image {name}"):
         try:
-            api.remove_image(name, force=True)
+            client.api.remove_image(name, force=True)
         except ImageNotFound:
             return False
-        # Where an image is being made, its layers have nothing on top yet.
-        if not api.containers(all=True, quiet=True, filters={"name": BUILDING}):
-            _remove_layers(api)
+    remove_unused_layers(engine)
     return True
 
 
-def _remove_layers(api: Any) -> None:
-    """Remove the layers that nothing stands on, the upper ones first."""
+def remove_unused_layers(engine: Engine) -> None:
+    """Remove the layers that nothing stands on, the upper ones first; none while an image is being made."""
+    api = engine.client.api
     layers: list[tuple[list[str], str]] = []
     others: list[list[str]] = []
-    for listed in api.images():
-        found: Mapping[str, Any] = api.inspect_image(listed["Id"])
-        stack: list[str] = found["RootFS"].get("Layers") or []
-        name = str(((found.get("Config") or {}).get("Labels") or {}).get(LABEL))
-        if name in (found.get("RepoTags") or ()):
-            layers.append((stack, name))
-        else:
-            others.append(stack)
-    for stack, name in sorted(layers, reverse=True, key=lambda layer: len(layer[0])):
-        if not any(other[: len(stack)] == stack for other in others):
-            with contextlib.suppress(ImageNotFound):  # another process does the same
-                api.remove_image(name)
+    with engine.translated("remove layers"):
+        # The layers of an image that is being made have nothing on top yet.
+        if api.containers(all=True, quiet=True, filters={"name": BUILDING}):
+            return
+        for listed in api.images(quiet=True):
+            with contextlib.suppress(ImageNotFound):  # it is just going
+                found: Mapping[str, Any] = api.inspect_image(listed)
+                stack: list[str] = found["RootFS"].get("Layers") or []
+                name = str(((found.get("Config") or {}).get("Labels") or {}).get(LABEL))
+                if name in (found.get("RepoTags") or ()):
+                    layers.append((stack, name))
+                else:
+                    others.append(stack)
+        for stack, name in sorted(layers, reverse=True, key=lambda layer: len(layer[0])):
+            if not any(other[: len(stack)] == stack for other in others):
+                with contextlib.suppress(APIError):  # another process does the same, or uses it
+                    api.remove_image(name)
 
 
 def images_with(engine: Engine, label: str) -> list[str]:

@@ -7,6 +7,7 @@ in no layer and in no history, and an image need not be copied from stage to sta
 from __future__ import annotations
 
 import contextlib
+import os
 import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor
@@ -172,7 +173,7 @@ def _workshop(
     host_config = api.create_host_config(
         mounts=[
             # What an image has in that folder stays there, unseen and uncopied.
-            Mount(place.folder, None, no_copy=True),
+            Mount(place.folder, None, no_copy=True, labels={LABEL: str(os.getpid())}),
             Mount(place.tools, place.volume, no_copy=True),
         ],
         # What it says is heard as it says it: on a full disk the engine could not keep it.
@@ -197,7 +198,7 @@ def _container(engine: Engine, image: str, platform: str | None, **settings: Any
             image,
             user="0",
             working_dir="/",
-            name=f"{BUILDING}{uuid.uuid4().hex[:12]}",
+            name=f"{BUILDING}{os.getpid()}-{uuid.uuid4().hex[:12]}",
             platform=platform,
             use_config_proxy=False,  # it would stay in the image
             **settings,

@@ -29,9 +29,15 @@ def pull_image(engine: Engine, name: str, *, platform: str | None = None, tell: 
         try:
             # Without a tag the engine would fetch every tag there is.
             whole = name if "@" in name or ":" in name.rpartition("/")[2] else f"{name}:latest"
+            waiting: set[str] = set()
             for event in client.api.pull(whole, platform=platform, stream=True, decode=True):
                 if "error" in event:
                     raise ImageError(why_not_pulled(name, str(event["error"]), platform))
+                if event.get("status") == "Pulling fs layer":
+                    waiting.add(event["id"])
+                elif event.get("status") == "Pull complete":
+                    waiting.discard(event["id"])
+                    tell(f"pulling {name}: {len(waiting)} layers to go")
         except APIError as error:
             raise ImageError(why_not_pulled(name, str(error.explanation), platform)) from None
 

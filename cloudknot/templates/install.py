@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import importlib.util
 import os
+import platform
 import py_compile
 import re
 import shutil
@@ -132,7 +133,8 @@ class Uv:
 
 def _fetch_uv(version: str) -> str:
     """Return uv's path; it is installed where it stays for the next image, but in none."""
-    folder = TOOLS / f"uv-{version}"
+    # What runs with one C library does not run with another.
+    folder = TOOLS / f"uv-{version}-{platform.libc_ver()[0] or 'musl'}"
     program = folder / "bin" / "uv"
     if not program.exists():
         part = tempfile.mkdtemp(dir=TOOLS)
@@ -225,7 +227,12 @@ def _git() -> Iterator[None]:
 
 def _apt_get(*arguments: str) -> None:
     environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
-    subprocess.run(["apt-get", "-qq", "-y", *arguments], check=True, env=environment)
+    done = subprocess.run(
+        ["apt-get", "-qq", "-y", *arguments], capture_output=True, text=True, env=environment, check=False
+    )
+    if done.returncode:
+        sys.stdout.write(done.stdout + done.stderr)
+    done.check_returncode()
 
 
 def _is_list(file: Path) -> bool:
