@@ -50,10 +50,13 @@ class Assembly:
         top = self._add_system(context, base)
         tools = f"cloudknot-tools-{base.platform.replace('/', '-')}"
         place = Workplace(folder=PLACE, tools=TOOLS, volume=tools)
-        # To remove a container of many files takes a second, in which the next can work.
-        with ThreadPoolExecutor(max_workers=1) as cleaner:
+        # To remove a container of many files takes seconds, and nobody need wait for it.
+        cleaner = ThreadPoolExecutor(max_workers=1)
+        try:
             for step in context.steps:
                 top = self._add_step(step, top, place, cleaner)
+        finally:
+            cleaner.shutdown(wait=False)
         add_files(
             self.engine,
             top,

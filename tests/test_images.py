@@ -364,22 +364,22 @@ class TestFailures:
         assert "Traceback" not in said
         assert failed.value.__suppress_context__ or failed.value.__context__ is None
         assert find_image(builds.engine, builds.said[0].split()[1]) is None
-        assert leftovers(builds.engine) == []
+        wait_until(lambda: leftovers(builds.engine) == [])
 
     def test_a_debian_package_that_is_nowhere(self, builds: Builds) -> None:
         with pytest.raises(ImageError, match="apt has no package 'nothing-of-that-name'"):
             builds.make(base=BARE, apt=["nothing-of-that-name"])
-        assert leftovers(builds.engine) == []
+        wait_until(lambda: leftovers(builds.engine) == [])
 
     def test_a_dockerfile_of_ones_own(self, builds: Builds, tmp_path_factory: pytest.TempPathFactory) -> None:
         lines = "FROM python:3.11-slim\nRUN echo so far && no-such-program\n"
         dockerfile = make_folder(tmp_path_factory, lines, {})
         with pytest.raises(ImageError, match=r"(?s)RUN echo so far.*so far.*no-such-program: not found"):
             builds.make(dockerfile=dockerfile)
-        assert leftovers(builds.engine) == []
+        wait_until(lambda: leftovers(builds.engine) == [])
 
     def test_no_container_is_left_after_good_builds_either(self, builds: Builds, plain: str) -> None:
-        assert leftovers(builds.engine) == []
+        wait_until(lambda: leftovers(builds.engine) == [])
 
 
 def test_the_whole_of_cloudknot_is_there_where_a_function_uses_it(builds: Builds) -> None:

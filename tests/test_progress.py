@@ -11,8 +11,9 @@ import sys
 import termios
 
 import pytest
+from docker import DockerClient
 
-from cloudknot.progress import ProgressBars, make_progress_bar
+from cloudknot.progress import BuildLine, ProgressBars, make_progress_bar
 from tests.conftest import Script
 
 SLOW = (
@@ -59,3 +60,18 @@ def test_a_pipe_shows_none(script: Script) -> None:
 @pytest.mark.parametrize(("wanted", "shows"), [(True, True), (False, False)])
 def test_what_is_asked_for_goes_before_what_is_guessed(wanted: bool, shows: bool) -> None:
     assert isinstance(make_progress_bar(wanted), ProgressBars) is shows
+
+
+def test_a_build_shows_its_lines_one_in_place_of_the_other(capsys: pytest.CaptureFixture[str]) -> None:
+    show = BuildLine()
+    for line in ("downloading numpy", "installed", "the image is ready", ""):
+        show(line)
+    shown = capsys.readouterr().err
+    assert shown.rstrip().split("\r")[-1].strip() == "the image is ready"
+    assert "\n" not in shown.rstrip()
+    show("")  # a look-up says nothing
+    assert capsys.readouterr().err == ""
+
+
+def test_on_a_terminal_the_image_of_a_knot_is_named(script: Script, engine: DockerClient) -> None:
+    assert "is ready" in on_terminal(script, CLOUDKNOT_BACKEND="docker")

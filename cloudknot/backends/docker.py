@@ -90,6 +90,7 @@ class DockerBackend(Pool[ContainedSpec]):
                     name = prepare_image(
                         self._engine, image, needs, default_base=self._default_base, tell=self._tell
                     )
+                    self._tell(f"the image {name} is ready")
                 finally:
                     self._tell("")
                 self._prepared[image, imports] = Prepared(image=name, by_value=needs.by_value)

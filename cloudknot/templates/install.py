@@ -92,6 +92,7 @@ class Uv:
         self._environment = {name: value for name, value in os.environ.items() if name not in _OF_THE_BASE}
         self._environment |= {
             "NO_COLOR": "1",
+            "UV_HTTP_TIMEOUT": os.environ.get("UV_HTTP_TIMEOUT", "120"),
             "UV_NO_CACHE": "1",
             "UV_NO_PROGRESS": "1",
             "UV_PYTHON_DOWNLOADS": "never",
