@@ -12,7 +12,6 @@ from pathlib import Path
 import platformdirs
 
 from cloudknot.errors import InputError
-from cloudknot.specs import check_volumes
 
 _FALSE = frozenset({"0", "false", "no", "off"})
 
@@ -134,6 +133,6 @@ def _truth(value: object) -> bool | None:
 def _folders(value: object) -> tuple[str, ...]:
     """Return the folders of a list, or of a variable such as ``/data:ro:/scratch``."""
     if isinstance(value, list):
-        return check_volumes(value)
+        return tuple(map(str, value))
     given = re.split(f"{os.pathsep}(?!ro(?:{os.pathsep}|$))", str(value or ""))
-    return check_volumes([folder for folder in given if folder])
+    return tuple(folder for folder in given if folder)

@@ -132,7 +132,9 @@ class Knot(Generic[R]):
         self.retry = retries if isinstance(retries, Retry) else Retry(raised=retries)
         self.env_vars = check_env_vars(env_vars)
         self.image = extend_image(image, base_image=base_image, github_installs=image_github_installs)
-        self.volumes = self._client.settings.volumes if volumes is None else check_volumes(volumes)
+        if volumes is None:  # what is set for all containers matters to none on this machine itself
+            volumes = () if self.backend == "local" else self._client.settings.volumes
+        self.volumes = check_volumes(volumes)
         self._prepared = self._client.prepare(self.backend, func, self.image)
 
     def submit(self, *args: Any, **kwargs: Any) -> CallFuture[R]:

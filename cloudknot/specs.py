@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, replace
@@ -13,6 +14,8 @@ from typing import Any, get_args
 from cloudknot.errors import InputError
 from cloudknot.runner.orders import OnError
 
+_SYSTEM = ("bin", "dev", "etc", "lib", "lib64", "opt", "proc", "sbin", "sys", "usr", "usr/local", "var")
+_NO_VOLUMES = frozenset({"/", *(f"/{name}" for name in _SYSTEM)})
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,62}")
 _ENV_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _APT_NAME = re.compile(r"[a-z0-9][a-z0-9+.-]+(:[a-z0-9]+)?(=[A-Za-z0-9.+:~-]+)?")
@@ -247,15 +250,23 @@ def check_volumes(volumes: object) -> tuple[str, ...]:
     """
     if isinstance(volumes, str | Path) or not isinstance(volumes, Iterable):
         raise InputError(f"volumes must be a list of paths, not {type(volumes).__name__} {volumes!r:.80}")
-    checked = []
+    checked: dict[Path, str] = {}
     for volume in volumes:
-        if not isinstance(volume, str | Path):
+        if not isinstance(volume, str | os.PathLike):
             raise InputError(f"volumes holds {volume!r:.80}, which is no path")
-        path = Path(str(volume).removesuffix(":ro")).expanduser().absolute()
+        text = os.fspath(volume)
+        path = Path(text.removesuffix(":ro")).expanduser().absolute()
         if not path.exists():
             raise InputError(f"volumes names {str(path)!r}, which is not there")
-        checked.append(f"{path}:ro" if str(volume).endswith(":ro") else str(path))
-    return tuple(checked)
+        if str(path) in _NO_VOLUMES or path.is_relative_to("/opt/cloudknot"):
+            raise InputError(
+                f"volumes names {str(path)!r}, which would hide what the image has there: "
+                "name the folders below it that you need"
+            )
+        mount = f"{path}:ro" if text.endswith(":ro") else str(path)
+        if checked.setdefault(path, mount) != mount:
+            raise InputError(f"volumes names {str(path)!r} twice, to be written and not to be written")
+    return tuple(checked.values())
 
 
 def check_on_error(on_error: object) -> OnError:

@@ -19,7 +19,8 @@ LAYERS = [
     {"errors", "_version", "runner"},
     {"specs", "runs", "config", "shipping", "reach", "requirements", "installed", "whereabouts"}
     | {"indexes", "environments"},
-    {"context", "recipes", "assembly", "bases", "own_files", "docker_engine", "images", "baking"},
+    {"context", "recipes", "assembly", "bases", "own_files", "docker_engine", "images", "baking"}
+    | {"templates"},
     {"ledger", "items", "opening", "events", "display", "catalog", "backends"},
     {"calls", "failures", "futures", "progress"},
     {"submission", "watcher"},
@@ -34,7 +35,7 @@ ONLY_IN = {
     "botocore": set[str](),
     "docker": {
         f"docker_engine/{name}.py"
-        for name in ("connection", "containers", "images", "layers", "pulling", "unused", "explaining")
+        for name in ("connection", "containers", "images", "layers", "pulling", "explaining")
     },
 }
 RUNNER_MAY_IMPORT = {*sys.stdlib_module_names, "cloudpickle", "cloudknot", "boto3"}

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import importlib.metadata
 import os
+import shutil
 import signal
+import socket
+import subprocess
 import time
+import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -12,7 +17,8 @@ from typing import Any
 import pytest
 from docker import DockerClient
 
-from cloudknot import CallLostError, ImageError, InputError, Knot, Retry
+from cloudknot import CallLostError, Image, ImageError, InputError, Knot, Retry
+from cloudknot.backends.docker import is_left_by
 from cloudknot.client import Client
 from cloudknot.config import Settings
 from cloudknot.docker_engine.connection import Engine
@@ -35,6 +41,12 @@ def make_knot(alone: Client) -> MakeKnot:
         return Knot(func, **{"backend": "docker", "client": alone, **options})
 
     return make
+
+
+@pytest.fixture
+def unique() -> str:
+    """A name that no other test has, also of another run of the tests on this engine."""
+    return f"test-{uuid.uuid4().hex[:12]}"
 
 
 @pytest.fixture
@@ -120,9 +132,10 @@ class TestIsolation:
         def reach(run_id: str) -> str:
             from cloudknot.runner.relayed import RelayedStore
 
-            [path] = Path("/tmp").glob("*/store")
+            handles = [handle for handle in range(3, 30) if Path(f"/proc/self/fd/{handle}").is_socket()]
+            handle = min(handles)
             try:
-                return str(len(RelayedStore(str(path)).get(f"runs/{run_id}/function")) > 0)
+                return str(len(RelayedStore(handle).get(f"runs/{run_id}/function")) > 0)
             except OSError as error:
                 return str(error)
 
@@ -154,15 +167,47 @@ class TestIsolation:
             (["/no/such/folder"], "names '/no/such/folder', which is not there"),
             ("/tmp", "volumes must be a list of paths, not str"),
             ([3], "volumes holds 3, which is no path"),
+            (["/opt"], "'/opt', which would hide what the image has there"),
+            (["/"], "'/', which would hide"),
+            (["/tmp", "/tmp:ro"], "'/tmp' twice"),
         ],
     )
     def test_bad_volumes(self, make_knot: MakeKnot, volumes: Any, message: str) -> None:
         with pytest.raises(InputError, match=message):
             make_knot(abs, volumes=volumes)
 
+    def test_memory_that_is_too_little_for_a_container_is_refused(self, make_knot: MakeKnot) -> None:
+        knot = make_knot(abs, name="too-little", memory_mib=16)
+        with pytest.raises(
+            InputError, match="memory_mib=16 is too little: a container's Python alone needs 32"
+        ):
+            knot.map([-1])
+        assert len(knot.jobs) == 0
+
+    def test_an_item_may_sweep_the_temporary_folder(self, make_knot: MakeKnot) -> None:
+        def sweep_all(_: int) -> int:
+            for path in [*Path("/tmp").iterdir(), *Path("/var/tmp").iterdir()]:
+                shutil.rmtree(path, ignore_errors=True)
+            return len(list(Path("/tmp").iterdir()))
+
+        assert make_knot(sweep_all).map([0, 0, 0]).result() == [0] * 3
+        assert make_knot(abs).map([-1, -2]).result() == [1, 2]
+
 
 class TestEdits:
     """The function is not in the image."""
+
+    def test_an_edited_environment_file_is_seen(self, make_knot: MakeKnot, tmp_path: Path) -> None:
+        lines = tmp_path / "requirements.txt"
+
+        def version(name: str) -> str:
+            return importlib.metadata.version(name)
+
+        for wanted in ("1.17.0", "1.16.0"):
+            lines.write_text(f"six=={wanted}\n")
+            knot = make_knot(version, name="edited-file", image=Image(environment=lines))
+            assert knot.map(["six"]).result() == [wanted]
+        knot.clobber(results=True)
 
     def test_an_edited_function_needs_no_build(self, make_knot: MakeKnot, engine: DockerClient) -> None:
         first = make_knot(lambda x: x + 1, name="edited").map([1])
@@ -186,12 +231,13 @@ class TestDeaths:
     @pytest.fixture
     def of_knot(self, engine: DockerClient) -> Callable[[str], list[Any]]:
         def find(name: str) -> list[Any]:
-            return list(engine.containers.list(all=True, filters={"label": f"cloudknot.knot={name}"}))
+            label = {"label": f"cloudknot.knot={name}"}
+            return list(engine.containers.list(all=True, filters=label, ignore_removed=True))
 
         return find
 
     def test_a_container_killed_from_outside_is_replaced(
-        self, make_knot: MakeKnot, of_knot: Callable[[str], list[Any]], tmp_path: Path
+        self, make_knot: MakeKnot, of_knot: Callable[[str], list[Any]], tmp_path: Path, unique: str
     ) -> None:
         def once(x: int) -> int:
             if not (tmp_path / "began").exists():
@@ -199,49 +245,57 @@ class TestDeaths:
                 time.sleep(60)
             return x
 
-        future = make_knot(once, name="replaced", volumes=[tmp_path]).map([7])
+        future = make_knot(once, name=unique, volumes=[tmp_path]).map([7])
         wait_until((tmp_path / "began").exists)
-        [container] = of_knot("replaced")
+        [container] = of_knot(unique)
         container.kill()
         assert future.result(timeout=30) == [7]
 
     def test_and_is_told_of_where_it_may_not_be_tried_again(
-        self, make_knot: MakeKnot, of_knot: Callable[[str], list[Any]], tmp_path: Path
+        self, make_knot: MakeKnot, of_knot: Callable[[str], list[Any]], tmp_path: Path, unique: str
     ) -> None:
         def wait(x: int) -> None:
             (tmp_path / "began").touch()
             time.sleep(60)
 
-        future = make_knot(wait, name="told", volumes=[tmp_path], retries=Retry(lost=0)).map([7])
+        future = make_knot(wait, name=unique, volumes=[tmp_path], retries=Retry(lost=0)).map([7])
         wait_until((tmp_path / "began").exists)
-        [container] = of_knot("told")
+        [container] = of_knot(unique)
         container.kill()
         with pytest.raises(CallLostError, match="its container ended with exit code 137"):
             future.result(timeout=30)
 
     def test_a_killed_client_leaves_no_container(
-        self, script: Script, of_knot: Callable[[str], list[Any]]
+        self, script: Script, of_knot: Callable[[str], list[Any]], unique: str
     ) -> None:
         process = script.start(
             "import pathlib, time\nimport cloudknot as ck\n"
             "def wait(x):\n    pathlib.Path(f'began-{x}').touch()\n    time.sleep(60)\n"
-            "future = ck.Knot(wait, name='left').map([0, 1], chunk_size=1)\n"
+            f"future = ck.Knot(wait, name='{unique}').map([0, 1], chunk_size=1)\n"
             "future.result()\n"
         )
         wait_until(lambda: len(list(script.folder.glob("began-*"))) == WORKERS, timeout_s=60)
-        assert len(of_knot("left")) == WORKERS
+        assert len(of_knot(unique)) == WORKERS
         process.kill()
-        wait_until(lambda: not of_knot("left"), timeout_s=10)
+        wait_until(lambda: not of_knot(unique), timeout_s=10)
 
-    def test_what_was_never_started_is_swept(self, engine: DockerClient) -> None:
-        container = engine.containers.create("python:3.11-slim", labels={"cloudknot.test": "unstarted"})
+    def test_what_was_left_is_swept(self, engine: DockerClient, unique: str) -> None:
+        gone = subprocess.Popen(["true"])
+        gone.wait()
+        owners = {
+            f"{socket.gethostname()} {gone.pid}",
+            f"{socket.gethostname()} {os.getpid()}",
+            "elsewhere 1",
+        }
+        for owner in owners:
+            engine.containers.create("python:3.11-slim", labels={unique: owner})
         try:
-            assert sweep(Engine(), "cloudknot.test=unstarted") == 0  # it may be about to be started
-            assert sweep(Engine(), "cloudknot.test=unstarted", unstarted_s=-5) == 1
-            assert not engine.containers.list(all=True, filters={"label": "cloudknot.test"})
+            assert sweep(Engine(), unique, is_left_by) == 1
+            left = engine.containers.list(all=True, filters={"label": unique})
+            assert {one.labels[unique] for one in left} == owners - {f"{socket.gethostname()} {gone.pid}"}
         finally:
-            for left in engine.containers.list(all=True, filters={"id": container.id}):
-                left.remove()
+            for one in engine.containers.list(all=True, filters={"label": unique}):
+                one.remove()
 
 
 class TestClobber:
@@ -303,8 +357,6 @@ def test_an_image_that_cannot_be_made_again_is_told(
 ) -> None:
     lines = tmp_path / "requirements.txt"
     lines.write_text("six==1.17.0\n")
-    from cloudknot import Image
-
     knot = make_knot(lambda x: 1 // x, name="changed", image=Image(environment=lines))
     future = knot.map([0, 1])
     future.exception()

@@ -20,6 +20,8 @@ from cloudknot.runner.stores import Store
 
 # The relay answers at once; one that has not after this is taken to be stuck.
 _PATIENCE_S = 10.0
+# No frame of a relay's is larger: it cuts what is long, and the longest log is 4 MiB.
+_MOST_BYTES = 16 << 20
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -90,7 +92,7 @@ class _Link:
         self.worker: ContainedWorker | None = None
         self.access = Access((), "")
         self.has_ended = False
-        self.logs: queue.SimpleQueue[bytes] = queue.SimpleQueue()
+        self.logs: queue.SimpleQueue[tuple[bytes, bytes]] = queue.SimpleQueue()
         self._sending = threading.Lock()
         threading.Thread(target=self._read, name="cloudknot-container", daemon=True).start()
 
@@ -100,7 +102,20 @@ class _Link:
             self.container.send(data)
 
     def _read(self) -> None:
-        frames, requests = Frames(), Frames()
+        where = ""
+        try:
+            self._pass_on()
+        except Exception as error:  # an item may write to the stream; the container is of no use any more
+            where = f"its container sent what cannot be read ({type(error).__name__}: {error})"
+        self.has_ended = True
+        if where:
+            self.container.remove()
+        worker = self.worker
+        if worker is not None and not worker.is_told:
+            worker.end(Exit(1, where=where or self.container.describe_end()), b"")
+
+    def _pass_on(self) -> None:
+        frames, requests = Frames(most_bytes=_MOST_BYTES), Frames()
         while data := self.container.receive():
             for kind, payload in frames.feed(data):
                 if kind is Kind.REQUEST:
@@ -108,17 +123,13 @@ class _Link:
                         for piece in pieces(Kind.REPLY, answer(self.store, self.access, request)):
                             self.send(piece)
                 elif kind is Kind.LOG:
-                    self.logs.put(payload)
+                    self.logs.put(split_line(payload))
                 elif kind is Kind.ENVELOPES and self.worker is not None:
                     self.worker.deliver(payload)
                 elif kind is Kind.EXIT and self.worker is not None:
                     requests = Frames()  # what it had half asked will not be finished
                     line, log = split_line(payload)
                     self.worker.end(Exit(*json.loads(line)), log)
-        self.has_ended = True
-        worker = self.worker
-        if worker is not None and not worker.has_ended():
-            worker.end(Exit(1, where=self.container.describe_end()), b"")
 
 
 class ContainedWorker:
@@ -131,6 +142,7 @@ class ContainedWorker:
         self._log = b""
         self._ended = threading.Event()
         self._asking_for_log = threading.Lock()
+        self._n_asked = 0
         self._waking = threading.Lock()
         self._is_closed = False
         self._access: dict[str, Access] = {}
@@ -146,6 +158,8 @@ class ContainedWorker:
         }
         archive = link.store.get(spec.bundle) if spec.bundle else b""
         link.send(frame(Kind.START, join_line(json.dumps(wanted).encode(), archive)))
+        if link.has_ended:  # since it was looked at: nobody else would tell
+            self.end(Exit(1, where="its container ended"), b"")
 
     def fileno(self) -> int:
         """Return the descriptor that becomes readable when envelopes have come."""
@@ -156,6 +170,7 @@ class ContainedWorker:
         if run not in self._access:
             self._access[run] = Access.of(run, read_orders(self._link.store, run).inputs_run)
         self._link.access = self._access[run]
+        self._link.container.expect()
         # The store's name only tells stores apart; the relay puts itself in its place.
         self._order({"number": number, "store": store, "run": run, "first": first, "last": last})
 
@@ -175,15 +190,25 @@ class ContainedWorker:
 
     def has_ended(self) -> bool:
         """Return whether the process is no more."""
+        return self._ended.is_set() or self._link.has_ended
+
+    @property
+    def is_told(self) -> bool:
+        """Return whether it is known how it ended."""
         return self._ended.is_set()
 
     def read_log(self) -> bytes:
         """Return what the present item has written so far."""
         with self._asking_for_log:
             if not self._ended.is_set():
-                self._link.send(frame(Kind.LOG))
+                self._n_asked += 1
+                number = str(self._n_asked).encode()
+                self._link.send(frame(Kind.LOG, number))
                 with contextlib.suppress(queue.Empty):
-                    return self._link.logs.get(timeout=_PATIENCE_S)
+                    while True:
+                        answered, log = self._link.logs.get(timeout=_PATIENCE_S)
+                        if answered == number:  # another one came too late for its asker
+                            return log
         return self._log
 
     def kill(self) -> Exit:
@@ -191,6 +216,7 @@ class ContainedWorker:
         if not self._ended.is_set():
             self._link.send(frame(Kind.KILL))
             if not self._ended.wait(_PATIENCE_S):
+                self._link.has_ended = True  # no other worker is started there
                 self._link.container.remove()
                 self.end(Exit(1, where="its container did not answer and was removed"), b"")
         return self._exit or Exit(1)

@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import os
+import socket
 import threading
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection
 from pathlib import Path
 
-from cloudknot.assembly import LAYERS
 from cloudknot.backends.contained import ContainedSpec, ContainerBerth
 from cloudknot.backends.pool import Berth, Pool
 from cloudknot.backends.prepared import Prepared, Removed
 from cloudknot.docker_engine.connection import Engine
 from cloudknot.docker_engine.containers import Container, ContainerSpec, sweep
 from cloudknot.docker_engine.images import find_image, remove_image
-from cloudknot.docker_engine.unused import remove_unused
-from cloudknot.errors import ImageError
+from cloudknot.errors import ImageError, InputError
 from cloudknot.images import prepare_image
 from cloudknot.reach import Imports
 from cloudknot.requirements import capture
@@ -23,7 +22,10 @@ from cloudknot.runner.stores import Store
 from cloudknot.runs import Run
 from cloudknot.specs import Image
 
-_LABEL = "cloudknot.knot"
+_KNOT = "cloudknot.knot"
+_OWNER = "cloudknot.owner"
+# Python and its libraries take this much before an item begins.
+_LEAST_MIB = 32
 _RELAY = ("/opt/cloudknot/bin/python", "-P", "-m", "cloudknot.runner.relay")
 
 
@@ -66,12 +68,12 @@ class DockerBackend(Pool[ContainedSpec]):
         capacity = engine.capacity()
         super().__init__(store, workers=workers or capacity.vcpus, memory_mib=capacity.memory_mib, wake=wake)
         self._engine = engine
-        sweep(engine, _LABEL)
+        sweep(engine, _OWNER, is_left_by)
         self._vcpus = capacity.vcpus
         self._default_base = default_base
         self._tell = tell
-        self._prepared: dict[tuple[Image, Imports], Prepared] = {}
         self._preparing = threading.Lock()
+        self._told: set[str] = set()
 
     def prepare(self, image: Image, imports: Imports) -> Prepared:
         """Build the image that a function needs, unless it is there already.
@@ -83,29 +85,35 @@ class DockerBackend(Pool[ContainedSpec]):
         ImageError
             The image could not be made.
         """
+        needs = capture(imports, platform=image.platform)
         with self._preparing:
-            if (image, imports) not in self._prepared:
-                needs = capture(imports, platform=image.platform)
-                try:
-                    name = prepare_image(
-                        self._engine, image, needs, default_base=self._default_base, tell=self._tell
-                    )
+            try:
+                name = prepare_image(
+                    self._engine, image, needs, default_base=self._default_base, tell=self._tell
+                )
+                if name not in self._told:
+                    self._told.add(name)
                     self._tell(f"the image {name} is ready")
-                finally:
-                    self._tell("")
-                self._prepared[image, imports] = Prepared(image=name, by_value=needs.by_value)
-            return self._prepared[image, imports]
+            finally:
+                self._tell("")
+        return Prepared(image=name, by_value=needs.by_value)
 
     def submit(self, run: Run) -> None:
         """Queue a run, or what is left of it.
 
         Raises
         ------
+        InputError
+            Its memory is too small for a container.
         ImageError
             Its image is no longer there, and what is installed now would give another one.
         """
+        memory_mib = run.resources.memory_mib
+        if memory_mib is not None and memory_mib < _LEAST_MIB:
+            raise InputError(
+                f"memory_mib={memory_mib} is too little: a container's Python alone needs {_LEAST_MIB}"
+            )
         if find_image(self._engine, run.image) is None:
-            self._prepared.pop((run.made_from, run.imports), None)
             made = self.prepare(run.made_from, run.imports).image
             if made != run.image:
                 raise ImageError(
@@ -119,10 +127,7 @@ class DockerBackend(Pool[ContainedSpec]):
         containers = self.end_idle(lambda spec: spec.container.image in images)
         with self._preparing:
             removed = [name for name in sorted(images) if remove_image(self._engine, name)]
-            if removed:
-                remove_unused(self._engine, LAYERS)
-            for key in [key for key, prepared in self._prepared.items() if prepared.image in removed]:
-                del self._prepared[key]
+            self._told.difference_update(removed)
         return Removed(containers=containers, images=tuple(removed))
 
     def open_berth(self) -> Berth[ContainedSpec]:
@@ -132,7 +137,9 @@ class DockerBackend(Pool[ContainedSpec]):
     def spec_of(self, run: Run, *, as_shipped: bool) -> ContainedSpec:
         """Return a container with the run's limits, and a worker in it with the run's modules."""
         resources, orders = run.resources, run.orders
-        user, environment = _owner_of(run.volumes)
+        as_person = bool(run.volumes)  # files in volumes are the person's own, and must stay it
+        is_root = os.geteuid() == 0
+        elsewhere = "/tmp" if as_person and not is_root else ""  # the image's home is another user's
         return ContainedSpec(
             container=ContainerSpec(
                 image=run.image,
@@ -140,12 +147,13 @@ class DockerBackend(Pool[ContainedSpec]):
                 vcpus=min(resources.vcpus, self._vcpus),
                 memory_mib=resources.memory_mib,
                 volumes=run.volumes,
-                user=user,
-                environment=environment,
-                labels={_LABEL: run.name},
+                user=f"{os.geteuid()}:{os.getegid()}" if as_person else "",
+                groups=tuple(os.getgroups()) if as_person else (),
+                environment={"HOME": elsewhere} if elsewhere else {},
+                labels={_KNOT: run.name, _OWNER: f"{socket.gethostname()} {os.getpid()}"},
             ),
             bundle=orders.bundle,
-            cwd=run.cwd if is_visible(run.cwd, run.volumes) else "",
+            cwd=run.cwd if is_visible(run.cwd, run.volumes) else elsewhere,
             env_vars=orders.env_vars,
             threads=orders.threads,
         )
@@ -165,9 +173,15 @@ def is_visible(folder: str, volumes: tuple[str, ...]) -> bool:
     return any(Path(folder).is_relative_to(volume.removesuffix(":ro")) for volume in volumes)
 
 
-def _owner_of(volumes: tuple[str, ...]) -> tuple[str, Mapping[str, str]]:
-    """Return who runs in a container, and their environment: with volumes, files must be the person's own."""
-    if not volumes:
-        return "", {}
-    user = f"{os.geteuid()}:{os.getegid()}"
-    return user, ({} if os.geteuid() == 0 else {"HOME": "/tmp"})  # a home that they can write
+def is_left_by(owner: str) -> bool:
+    """Return whether a container's owner, "HOST PROCESS", was a process of this machine that is no more."""
+    host, _, process = owner.rpartition(" ")
+    if host != socket.gethostname():
+        return False
+    try:
+        os.kill(int(process), 0)
+    except ProcessLookupError:
+        return True
+    except (PermissionError, ValueError):
+        return False
+    return False

@@ -111,9 +111,10 @@ class Pool(abc.ABC, Generic[S]):
             if self._is_closed:
                 raise KnotError("the interpreter is ending: no run can be started any more")
             self._tasks[run.run_id] = task
-            idle = sum(slot.is_waiting for slot in self._slots)
+            slots = [slot for slot in self._slots if not slot.should_end]
+            idle = sum(slot.is_waiting for slot in slots)
             waiting = sum(task.dispatch.left for task in self._tasks.values())
-            for _ in range(min(self._workers - len(self._slots), waiting - idle)):
+            for _ in range(min(self._workers - len(slots), waiting - idle)):
                 slot = _Slot(self)
                 self._slots.add(slot)
                 slot.start()

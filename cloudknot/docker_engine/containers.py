@@ -8,7 +8,7 @@ import socket
 import struct
 import time
 import weakref
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -24,6 +24,8 @@ _READ_BYTES = 1 << 20
 _KEPT_BYTES = 4096
 _GONE_S = 20.0
 _GOING_S = 0.02
+# Seconds and microseconds, as the kernel takes them; a relay that reads nothing for so long is stuck.
+_SEND_TIMEOUT = struct.pack("ll", 30, 0)
 # The engine writes down how a container ended a little after its output has ended.
 _SETTLE_S = 0.5
 
@@ -46,10 +48,12 @@ class ContainerSpec:
         Folders of this machine that it sees under the same path; read-only where they end in ``:ro``.
     user : str
         ``uid:gid``; empty: the image's own.
+    groups : tuple of int
+        Further groups of that user.
     environment : dict
         On top of the image's own.
     labels : dict
-        What it can be found by.
+        What it can be found by; containers that differ in them alone are the same.
     """
 
     image: str
@@ -58,8 +62,9 @@ class ContainerSpec:
     memory_mib: int | None = None
     volumes: tuple[str, ...] = ()
     user: str = ""
+    groups: tuple[int, ...] = ()
     environment: Mapping[str, str] = field(default_factory=dict)
-    labels: Mapping[str, str] = field(default_factory=dict)
+    labels: Mapping[str, str] = field(default_factory=dict, compare=False)
 
 
 class Container:
@@ -72,7 +77,7 @@ class Container:
         self._engine = engine
         self._buffer = bytearray()
         self._errors = bytearray()
-        self._began = int(time.time()) - 1
+        self._began = time.time()
         api = engine.client.api
         with engine.translated(f"start a container of {spec.image}"):
             created = api.create_container(**_creation(api, spec))
@@ -81,6 +86,7 @@ class Container:
                 self._stream = api.attach_socket(self.id, {"stdin": 1, "stdout": 1, "stderr": 1, "stream": 1})
                 self._socket: socket.socket = getattr(self._stream, "_sock", self._stream)
                 self._socket.settimeout(None)
+                self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, _SEND_TIMEOUT)
                 _open.add(self)
                 api.start(self.id)
             except BaseException:
@@ -88,9 +94,16 @@ class Container:
                 raise
 
     def send(self, data: bytes) -> None:
-        """Write to its standard input; what it can read no more is dropped."""
-        with contextlib.suppress(OSError):
+        """Write to its standard input; where it reads no more, the connection is ended."""
+        try:
             self._socket.sendall(data)
+        except OSError:  # half of it is no use, nor is what would come behind
+            with contextlib.suppress(OSError):
+                self._socket.shutdown(socket.SHUT_RDWR)
+
+    def expect(self) -> None:
+        """Take note that something new runs in it: what it ends of has happened since."""
+        self._began = time.time()
 
     def receive(self) -> bytes:
         """Wait for output and return it; empty when there will be no more."""
@@ -113,7 +126,7 @@ class Container:
             filters = {"container": self.id, "event": ["die", "oom"]}
             time.sleep(_SETTLE_S)
             for event in self._engine.client.api.events(
-                since=self._began, until=f"{time.time():.6f}", filters=filters, decode=True
+                since=f"{self._began:.6f}", until=f"{time.time():.6f}", filters=filters, decode=True
             ):
                 if event.get("Action") == "oom":
                     return "its container was killed for lack of memory: give it more with memory_mib"
@@ -183,18 +196,19 @@ def _let_go_after_fork() -> None:
 os.register_at_fork(after_in_child=_let_go_after_fork)
 
 
-def sweep(engine: Engine, label: str, *, unstarted_s: float = 60.0) -> int:
-    """Remove containers with a label that were not started for so long; return how many there were.
+def sweep(engine: Engine, label: str, is_left: Callable[[str], bool]) -> int:
+    """Remove the containers whose process is gone, as the value of a label tells; return how many there were.
 
-    Their process was killed between two requests. Those that are started end with their process.
+    They end with their process by themselves, unless that was killed before it had started them, or what
+    runs in them has stopped the relay.
     """
-    with engine.translated("look for containers that were never started"):
-        found = engine.client.api.containers(all=True, filters={"label": label, "status": "created"})
-        old = [one["Id"] for one in found if one["Created"] < time.time() - unstarted_s]
-        for container in old:
+    with engine.translated("look for containers that were left"):
+        found = engine.client.api.containers(all=True, filters={"label": label})
+        left = [one["Id"] for one in found if is_left(one["Labels"][label])]
+        for container in left:
             with contextlib.suppress(docker.errors.APIError):  # another process may just do the same
                 engine.client.api.remove_container(container, force=True)
-    return len(old)
+    return len(left)
 
 
 def _creation(api: Any, spec: ContainerSpec) -> dict[str, Any]:
@@ -212,6 +226,7 @@ def _creation(api: Any, spec: ContainerSpec) -> dict[str, Any]:
             auto_remove=True,
             init=True,
             mounts=[_mount(volume) for volume in spec.volumes],
+            group_add=[str(group) for group in spec.groups],
             cap_drop=["ALL"],
             security_opt=["no-new-privileges"],
             log_config={"Type": "none"},  # what it says is for this process alone

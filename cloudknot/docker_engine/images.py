@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import io
 import tarfile
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -22,6 +23,7 @@ Tell = Callable[[str], None]
 LABEL = "cloudknot.layer"
 BUILDING = "cloudknot-building-"
 _PROBE_S = 120
+_LEFT_S = 24 * 3600
 _MTIME = 315532800  # 1980: any date that is always the same; archives of zip know none before it
 _NOT_STARTED = 125  # as `docker run` ends where it could not start a container
 
@@ -131,7 +133,7 @@ def build_image(
 def build_folder(
     engine: Engine, dockerfile: Path, name: str, *, platform: str | None = None, tell: Tell
 ) -> BuildLog:
-    """Build an image from a person's own Dockerfile, with its folder as the build context.
+    """Build a layer from a person's own Dockerfile, with its folder as the build context.
 
     Raises
     ------
@@ -149,6 +151,7 @@ def build_folder(
             path=str(dockerfile.parent),
             dockerfile=dockerfile.name,
             platform=platform,
+            labels={LABEL: name},
         )
     except OSError as error:
         raise ImageError(f"could not read the folder of {dockerfile} as a build context: {error}") from error
@@ -245,7 +248,7 @@ def remove_unused_layers(engine: Engine) -> None:
     others: list[list[str]] = []
     with engine.translated("remove layers"):
         # The layers of an image that is being made have nothing on top yet.
-        if api.containers(all=True, quiet=True, filters={"name": BUILDING}):
+        if _is_building(api):
             return
         for listed in api.images(quiet=True):
             with contextlib.suppress(ImageNotFound):  # it is just going
@@ -260,6 +263,16 @@ def remove_unused_layers(engine: Engine) -> None:
             if not any(other[: len(stack)] == stack for other in others):
                 with contextlib.suppress(APIError):  # another process does the same, or uses it
                     api.remove_image(name)
+
+
+def _is_building(api: Any) -> bool:
+    """Return whether an image is being made; what a killed process has left is removed."""
+    found = api.containers(all=True, filters={"name": BUILDING})
+    left = [one for one in found if one["State"] != "running" and one["Created"] < time.time() - _LEFT_S]
+    for container in left:
+        with contextlib.suppress(APIError):  # another process does the same
+            api.remove_container(container["Id"], v=True, force=True)
+    return len(found) > len(left)
 
 
 def images_with(engine: Engine, label: str) -> list[str]:

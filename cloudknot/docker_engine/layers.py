@@ -60,7 +60,7 @@ class Command:
     files : dict of str to bytes
         The path below the workplace's folder, and what the file holds.
     opening : str
-        Run before it in the same shell; no part of the history.
+        Run before it in the same shell.
     """
 
     script: str

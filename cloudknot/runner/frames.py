@@ -5,11 +5,13 @@ from __future__ import annotations
 import struct
 from collections.abc import Iterator
 from enum import IntEnum
+from typing import BinaryIO
 
 # A longer stream of bytes is cut into frames of this size, so that others get their turn between them.
 PIECE_BYTES = 1 << 20
 
 _HEADER = struct.Struct(">BQ")
+_MOST_BYTES = 1 << 40
 
 
 class Kind(IntEnum):
@@ -19,7 +21,7 @@ class Kind(IntEnum):
     START = 1  # start a worker: a JSON line, then the archive with the person's modules
     ORDER = 2  # a line for the worker's control pipe
     KILL = 3  # end the worker
-    LOG = 4  # say what the present item has written; the answer is of the same kind
+    LOG = 4  # say what the present item has written; the answer repeats the request's line before it
     REPLY = 5  # a piece of the store's reply to the worker
     # From the relay.
     ENVELOPES = 6  # a piece of what the worker says
@@ -35,7 +37,27 @@ def frame(kind: Kind, payload: bytes = b"") -> bytes:
     >>> list(Frames().feed(frame(Kind.LOG, b"hello")))
     [(<Kind.LOG: 4>, b'hello')]
     """
-    return _HEADER.pack(kind, len(payload)) + payload
+    return header(kind, len(payload)) + payload
+
+
+def header(kind: Kind, size: int) -> bytes:
+    """Return what stands before a payload of that size."""
+    return _HEADER.pack(kind, size)
+
+
+def parse_header(stream: BinaryIO) -> int:
+    """Read what stands before a payload; return its size.
+
+    Raises
+    ------
+    ConnectionError
+        The stream has ended.
+    """
+    data = stream.read(_HEADER.size)
+    if len(data) < _HEADER.size:
+        raise ConnectionError("the store is out of reach: the connection to it has ended")
+    size: int = _HEADER.unpack(data)[1]
+    return size
 
 
 def pieces(kind: Kind, data: bytes) -> Iterator[bytes]:
@@ -46,22 +68,37 @@ def pieces(kind: Kind, data: bytes) -> Iterator[bytes]:
 
 
 class Frames:
-    """Puts frames together from what arrives."""
+    """Puts frames together from what arrives.
 
-    def __init__(self) -> None:
+    Parameters
+    ----------
+    most_bytes : int
+        A larger payload is taken for rubbish.
+    """
+
+    def __init__(self, *, most_bytes: int = _MOST_BYTES) -> None:
         self._buffer = bytearray()
+        self._most_bytes = most_bytes
 
     def feed(self, data: bytes) -> Iterator[tuple[Kind, bytes]]:
-        """Take in what has arrived; yield the frames that are whole now."""
+        """Take in what has arrived; yield the frames that are whole now.
+
+        Raises
+        ------
+        ValueError
+            It is no frame.
+        """
         self._buffer += data
         while len(self._buffer) >= _HEADER.size:
-            kind, size = _HEADER.unpack_from(self._buffer)
-            end = _HEADER.size + size
+            number, size = _HEADER.unpack_from(self._buffer)
+            kind, end = Kind(number), _HEADER.size + size
+            if size > self._most_bytes:
+                raise ValueError(f"a frame of {size} bytes is too large")
             if len(self._buffer) < end:
                 return
             payload = bytes(memoryview(self._buffer)[_HEADER.size : end])
             del self._buffer[:end]
-            yield Kind(kind), payload
+            yield kind, payload
 
 
 def join_line(fields: bytes, body: bytes) -> bytes:

@@ -57,9 +57,17 @@ class Exit(NamedTuple):
 
 
 class WorkerProcess:
-    """Starts a worker in a session of its own, gives it chunks and reads its envelopes."""
+    """Starts a worker in a session of its own, gives it chunks and reads its envelopes.
 
-    def __init__(self, spec: WorkerSpec) -> None:
+    Parameters
+    ----------
+    spec : WorkerSpec
+        What it is started with.
+    lent : tuple of int
+        Descriptors that it has too, under the same numbers.
+    """
+
+    def __init__(self, spec: WorkerSpec, *, lent: tuple[int, ...] = ()) -> None:
         control, self._control = os.pipe()
         self._envelopes, envelopes = os.pipe()
         lifeline, self._lifeline = os.pipe()
@@ -77,7 +85,7 @@ class WorkerProcess:
                 stderr=self._log,
                 cwd=spec.cwd,
                 env=dict(spec.environment),
-                pass_fds=theirs,
+                pass_fds=(*theirs, *lent),
                 start_new_session=True,
             )
         except BaseException:

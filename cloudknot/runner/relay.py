@@ -13,7 +13,9 @@ import select
 import socket
 import sys
 import tempfile
+import time
 import zipfile
+from collections.abc import Container
 from io import BytesIO
 from pathlib import Path
 
@@ -29,6 +31,10 @@ _WAITING_BYTES = 4 << 20
 _LOOK_MS = 500
 # The kernel takes a worker before the relay, so that the relay can say what happened.
 _WORKER_OOM_SCORE = "500"
+# A worker reads a reply at once; one that has not for so long will not.
+_STUCK_S = 10.0
+# Items use /tmp as they like, and sweep it.
+_FOLDER = "/var/tmp"
 
 
 class Outlet:
@@ -36,6 +42,7 @@ class Outlet:
 
     def __init__(self, handle: int) -> None:
         self.handle = handle
+        self.moved = time.monotonic()
         self._waiting = bytearray()
         os.set_blocking(handle, False)
 
@@ -44,6 +51,8 @@ class Outlet:
 
     def put(self, data: bytes) -> None:
         """Add to what waits."""
+        if not self._waiting:
+            self.moved = time.monotonic()
         self._waiting += data
         self.flush()
 
@@ -54,10 +63,41 @@ class Outlet:
                 with memoryview(self._waiting) as view:
                     written = os.write(self.handle, view)
                 del self._waiting[:written]
+                self.moved = time.monotonic()
         except BlockingIOError:
             return
         except OSError:
             self._waiting.clear()
+
+
+class Inmate:
+    """A worker in this container, and the socket over which it asks for objects of the store."""
+
+    def __init__(self, spec: WorkerSpec) -> None:
+        self.socket, theirs = socket.socketpair()
+        self.replies = Outlet(self.socket.fileno())
+        with theirs:
+            self.store = f"{SCHEME}://{theirs.fileno()}"
+            self.process = WorkerProcess(spec, lent=(theirs.fileno(),))
+        with contextlib.suppress(OSError):
+            Path(f"/proc/{self.process.pid}/oom_score_adj").write_text(_WORKER_OOM_SCORE)
+
+    @property
+    def is_stuck(self) -> bool:
+        """Return whether it has left a reply unread for long."""
+        return len(self.replies) > 0 and time.monotonic() - self.replies.moved > _STUCK_S
+
+    def read_request(self) -> bytes:
+        """Return what it asks; empty where there is nothing."""
+        try:
+            return self.socket.recv(_READ_BYTES)
+        except OSError:
+            return b""
+
+    def close(self) -> None:
+        """End it. What it still asked is not heard any more."""
+        self.process.close()
+        self.socket.close()
 
 
 class Relay:
@@ -68,7 +108,7 @@ class Relay:
     source, sink : int
         Descriptors that frames come from and go to.
     folder : Path
-        Where modules are unpacked and the store's socket lies.
+        Where modules are unpacked.
     """
 
     def __init__(self, source: int, sink: int, folder: Path) -> None:
@@ -76,13 +116,7 @@ class Relay:
         self._out = Outlet(sink)
         self._folder = folder
         self._frames = Frames()
-        self._worker: WorkerProcess | None = None
-        self._path = folder / "store"
-        self._listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        self._listener.bind(str(self._path))
-        self._listener.listen()
-        self._asking: socket.socket | None = None
-        self._replies: Outlet | None = None
+        self._worker: Inmate | None = None
 
     def serve(self) -> None:
         """Relay until the source ends."""
@@ -96,15 +130,9 @@ class Relay:
     def _serve_once(self) -> bool:
         """Wait for something to relay; return whether there may be more."""
         ready = self._wait()
-        if self._out.handle in ready:
-            self._out.flush()
-        if self._replies is not None and self._replies.handle in ready:
-            self._replies.flush()
-        if self._listener.fileno() in ready:
-            self._accept()
-        elif self._asking is not None and self._asking.fileno() in ready:
-            self._pass_request()
-        self._pass_envelopes()
+        self._out.flush()
+        if self._worker is not None:
+            self._serve_worker(self._worker, ready)
         if self._source in ready:
             data = os.read(self._source, _READ_BYTES)
             for kind, payload in self._frames.feed(data):
@@ -114,35 +142,58 @@ class Relay:
 
     def _wait(self) -> set[int]:
         poll = select.poll()
-        if self._replies is None or len(self._replies) < _WAITING_BYTES:
+        worker = self._worker
+        # A worker that leaves a reply unread makes the other end wait, but not for ever.
+        if worker is None or len(worker.replies) < _WAITING_BYTES or worker.is_stuck:
             poll.register(self._source, select.POLLIN)
         if len(self._out):
             poll.register(self._out.handle, select.POLLOUT)
-        poll.register(self._listener, select.POLLIN)
-        has_room = len(self._out) < _WAITING_BYTES
-        if self._worker is not None and has_room:
-            poll.register(self._worker, select.POLLIN)
-        if self._asking is not None and self._replies is not None:
-            wanted = (select.POLLIN if has_room else 0) | (select.POLLOUT if len(self._replies) else 0)
-            poll.register(self._asking, wanted)
-        return {handle for handle, _ in poll.poll(_LOOK_MS)}
+        if worker is not None:
+            has_room = len(self._out) < _WAITING_BYTES
+            if has_room:
+                poll.register(worker.process, select.POLLIN)
+            wanted = (select.POLLIN if has_room else 0) | (select.POLLOUT if len(worker.replies) else 0)
+            poll.register(worker.socket, wanted)
+        return {
+            handle
+            for handle, events in poll.poll(_LOOK_MS)
+            if events & ~select.POLLHUP or handle == self._source
+        }
+
+    def _serve_worker(self, worker: Inmate, ready: Container[int]) -> None:
+        worker.replies.flush()
+        if worker.socket.fileno() in ready and len(self._out) < _WAITING_BYTES:
+            request = worker.read_request()
+            if request:
+                self._out.put(frame(Kind.REQUEST, request))
+        if len(self._out) < _WAITING_BYTES:
+            self._pass_envelopes(worker)
+
+    def _pass_envelopes(self, worker: Inmate) -> None:
+        has_died = worker.process.has_ended()  # before the last read, so that nothing it said is missed
+        data = worker.process.read()
+        if data:
+            self._out.put(b"".join(pieces(Kind.ENVELOPES, data)))
+        elif data is not None or has_died:
+            self._end(worker)
 
     def _take(self, kind: Kind, payload: bytes) -> None:
         worker = self._worker
         if kind is Kind.START:
             self._start(payload)
-        elif kind is Kind.REPLY and self._replies is not None:
-            self._replies.put(payload)
         elif kind is Kind.LOG:
-            self._out.put(frame(Kind.LOG, worker.read_log() if worker is not None else b""))
+            log = worker.process.read_log() if worker is not None else b""
+            self._out.put(frame(Kind.LOG, join_line(payload, log)))
         elif worker is None:
             return  # it has just ended, which the other end has yet to read
+        elif kind is Kind.REPLY:
+            worker.replies.put(payload)
         elif kind is Kind.ORDER:
-            worker.expect_kills()
+            worker.process.expect_kills()
             order = json.loads(payload)
             if "store" in order:
-                order["store"] = f"{SCHEME}://{self._path}"
-            worker.say(order)
+                order["store"] = worker.store
+            worker.process.say(order)
         elif kind is Kind.KILL:
             self._end(worker)
 
@@ -150,7 +201,7 @@ class Relay:
         line, archive = split_line(payload)
         wanted = json.loads(line)
         try:
-            self._worker = WorkerProcess(
+            self._worker = Inmate(
                 WorkerSpec(
                     sys_path=(*self._unpack(wanted["bundle"], archive), *filter(None, sys.path)),
                     cwd=wanted["cwd"] or str(Path.cwd()),
@@ -159,56 +210,27 @@ class Relay:
                     ),
                 )
             )
-        except OSError as error:
+        except (OSError, zipfile.BadZipFile) as error:
             end = Exit(1, where=f"no worker could be started in the container: {error}")
             self._out.put(_exit_frame(end, b""))
-            return
-        with contextlib.suppress(OSError):
-            Path(f"/proc/{self._worker.pid}/oom_score_adj").write_text(_WORKER_OOM_SCORE)
 
     def _unpack(self, key: str, archive: bytes) -> list[str]:
         if not archive:
             return []
         target = self._folder / Path(key).stem
         if not target.is_dir():
+            self._folder.mkdir(parents=True, exist_ok=True)  # an item may have swept it away
+            half_made = Path(tempfile.mkdtemp(dir=self._folder))
             with zipfile.ZipFile(BytesIO(archive)) as files:
-                files.extractall(target)
+                files.extractall(half_made)
+            half_made.rename(target)
         return [str(target)]
 
-    def _pass_envelopes(self) -> None:
-        worker = self._worker
-        if worker is None or len(self._out) >= _WAITING_BYTES:
-            return
-        has_died = worker.has_ended()  # before the last read, so that nothing it said is missed
-        data = worker.read()
-        if data:
-            self._out.put(b"".join(pieces(Kind.ENVELOPES, data)))
-        elif data is not None or has_died:
-            self._end(worker)
-
-    def _end(self, worker: WorkerProcess) -> None:
-        end, log = worker.kill(), worker.read_log()
+    def _end(self, worker: Inmate) -> None:
+        end, log = worker.process.kill(), worker.process.read_log()
         worker.close()
         self._worker = None
         self._out.put(_exit_frame(end, log))
-
-    def _accept(self) -> None:
-        self._asking, _ = self._listener.accept()
-        self._replies = Outlet(self._asking.fileno())
-
-    def _pass_request(self) -> None:
-        assert self._asking is not None  # its descriptor was ready
-        try:
-            data = self._asking.recv(_READ_BYTES)
-        except BlockingIOError:
-            return  # it was ready to be written to
-        except OSError:
-            data = b""
-        if data:
-            self._out.put(frame(Kind.REQUEST, data))
-        else:
-            self._asking.close()
-            self._asking = self._replies = None
 
 
 def _exit_frame(end: Exit, log: bytes) -> bytes:
@@ -221,7 +243,7 @@ def main() -> None:
     os.dup2(2, 1)
     for pipe in (0, sink):
         widen(pipe)
-    with tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory(dir=_FOLDER if os.access(_FOLDER, os.W_OK) else None) as folder:
         Relay(0, sink, Path(folder)).serve()
 
 

@@ -7,16 +7,15 @@ values written.
 from __future__ import annotations
 
 import json
-import socket
+import os
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
-from cloudknot.runner.frames import Frames, Kind, frame, join_line, split_line
+from cloudknot.runner.frames import Kind, frame, header, join_line, parse_header, split_line
 from cloudknot.runner.keys import Keys
-from cloudknot.runner.stores import Store
+from cloudknot.runner.stores import Store, write_all
 
 SCHEME = "relayed"
-_READ_BYTES = 1 << 20
 
 
 class RelayedStore:
@@ -24,14 +23,15 @@ class RelayedStore:
 
     Parameters
     ----------
-    path : str
-        The socket at which requests are taken.
+    handle : int
+        Descriptor of the socket at which requests are taken. It stays open.
     """
 
-    def __init__(self, path: str) -> None:
-        self.uri = f"{SCHEME}://{path}"
-        self._path = path
-        self._socket: socket.socket | None = None
+    def __init__(self, handle: int) -> None:
+        self.uri = f"{SCHEME}://{handle}"
+        os.set_inheritable(handle, False)
+        self._handle = handle
+        self._replies = open(handle, "rb", closefd=False)  # noqa: SIM115  # it does not own the descriptor
 
     def put(self, key: str, data: bytes, *, if_absent: bool = False) -> bool:
         """Have it written."""
@@ -50,23 +50,19 @@ class RelayedStore:
         raise PermissionError(f"a worker must not remove {prefix}")
 
     def _ask(self, request: dict[str, Any], body: bytes = b"") -> tuple[dict[str, Any], bytes]:
-        if self._socket is None:
-            self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-            self._socket.connect(self._path)
-        self._socket.sendall(frame(Kind.REQUEST, join_line(json.dumps(request).encode(), body)))
-        frames = Frames()
-        while True:
-            data = self._socket.recv(_READ_BYTES)
-            if not data:
-                raise ConnectionError("the store is out of reach: the connection to it has ended")
-            for _, payload in frames.feed(data):
-                line, content = split_line(payload)
-                reply = json.loads(line)
-                if "missing" in reply:
-                    raise KeyError(reply["missing"])
-                if "error" in reply:
-                    raise OSError(reply["error"])
-                return reply, content
+        line = json.dumps(request).encode() + b"\n"
+        # One after the other: a large body is not copied to be sent.
+        for data in (header(Kind.REQUEST, len(line) + len(body)) + line, body):
+            write_all(self._handle, data)
+        size = parse_header(self._replies)
+        line = self._replies.readline()
+        content = self._replies.read(size - len(line))
+        reply = json.loads(line)
+        if "missing" in reply:
+            raise KeyError(reply["missing"])
+        if "error" in reply:
+            raise OSError(reply["error"])
+        return reply, content
 
 
 class Access(NamedTuple):
@@ -102,9 +98,9 @@ def answer(store: Store, access: Access, payload: bytes) -> bytes:
         The request.
     """
     line, body = split_line(payload)
-    request = json.loads(line)
     content = b""
     try:
+        request = json.loads(line)
         key = access.check(request["do"], request["key"])
         if request["do"] == "get":
             reply: dict[str, Any] = {}
@@ -115,6 +111,8 @@ def answer(store: Store, access: Access, payload: bytes) -> bytes:
             reply = {"keys": list(store.list(key))}
     except KeyError as error:
         reply = {"missing": str(error.args[0])}
-    except Exception as error:  # a store may raise anything; the worker is told
+    except (
+        Exception
+    ) as error:  # a store may raise anything, and a request may be anything; the worker is told
         reply = {"error": f"{type(error).__name__}: {error}"}
     return frame(Kind.REPLY, join_line(json.dumps(reply).encode(), content))

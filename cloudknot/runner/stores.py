@@ -53,7 +53,7 @@ class FileStore:
             handle, temporary = tempfile.mkstemp(prefix=".", dir=path.parent)
         try:
             try:
-                _write_all(handle, data)
+                write_all(handle, data)
             finally:
                 os.close(handle)
             if not if_absent:
@@ -189,7 +189,7 @@ def open_store(uri: str) -> Store:
     Parameters
     ----------
     uri : str
-        ``file:///folder`` or ``s3://bucket/prefix``; in a container also the relay's socket.
+        ``file:///folder`` or ``s3://bucket/prefix``; in a container also the number of the relay's socket.
 
     Raises
     ------
@@ -204,11 +204,12 @@ def open_store(uri: str) -> Store:
     if parts.scheme == "relayed":
         from cloudknot.runner.relayed import RelayedStore  # noqa: PLC0415  # it needs this module
 
-        return RelayedStore(parts.path)
+        return RelayedStore(int(parts.netloc))
     raise ValueError(f"no store at {uri!r}: use file:///folder or s3://bucket/prefix")
 
 
-def _write_all(handle: int, data: bytes) -> None:
+def write_all(handle: int, data: bytes) -> None:
+    """Write all of the data to a descriptor."""
     view = memoryview(data)
     while view:
         view = view[os.write(handle, view) :]

@@ -227,6 +227,8 @@ class _ChunkRun(Generic[S]):
             if control.fileno() in ready:
                 control.clear()
                 if control.is_cancelled:
+                    while data := worker.read():
+                        self._take(data)  # what had ended before is kept
                     self._supervisor.close()
                     return
                 if self._next_cancelled(self._ordered_last) < self._ordered_last:

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +20,10 @@ import pytest
 
 from cloudknot.backends.contained import ContainedSpec, ContainerBerth
 from cloudknot.docker_engine.containers import ContainerSpec
+from cloudknot.ledger import Outcomes
+from cloudknot.runner.control import Control
 from cloudknot.runner.frames import Frames, Kind, frame, pieces
+from cloudknot.runner.keys import Keys
 from cloudknot.runner.relayed import Access, RelayedStore, answer
 from cloudknot.runner.stores import FileStore
 from cloudknot.runner.supervisor import Supervisor
@@ -53,6 +59,9 @@ class ProcessContainer:
             return os.read(self.process.stdout.fileno(), 1 << 20)
         except (OSError, ValueError):  # just removed
             return b""
+
+    def expect(self) -> None:
+        pass
 
     def describe_end(self) -> str:
         return "its container ended"
@@ -178,6 +187,101 @@ def test_all_ends_when_nobody_speaks_to_the_relay(yard: Yard, tmp_path: Path) ->
     worker.close()
 
 
+def test_a_cancel_while_a_large_value_is_on_its_way_harms_no_other_item(yard: Yard) -> None:
+    run = make_run(yard.store, lambda x: bytes(200_000_000) if x % 2 else x, range(12))
+    supervisor = yard.supervisor()
+    for first in range(1, 11, 2):
+        control = Control()
+        timer = threading.Timer(0.1 + first / 20, control.cancel)
+        timer.start()
+        supervisor.run_chunk(assign(run, control, spec=SPEC, first=first, last=first + 1))
+        timer.cancel()
+        control.close()
+        small = make_run(yard.store, lambda x: -x, [1])
+        supervisor.run_chunk(assign(small, spec=SPEC))
+        assert values_of(yard.store, small) == [-1]
+    supervisor.close()
+
+
+@pytest.mark.parametrize(
+    "write",
+    [
+        lambda: os.write(_relay_output(), b"\xff" * 64),
+        lambda: os.write(_relay_output(), bytes([6] + [255] * 8)),
+        lambda: _store_sockets()[0].sendall(frame(Kind.REQUEST, b"{x\n")),
+        lambda: _store_sockets()[0].sendall(b"\xff" * 64),
+    ],
+    ids=["output", "length", "request", "socket"],
+)
+def test_rubbish_from_an_item_fails_it_and_no_other(yard: Yard, write: Callable[[], Any]) -> None:
+    def talk(x: int) -> int:
+        if x == 1:
+            write()
+            time.sleep(5)
+        return x
+
+    run = make_run(yard.store, talk, range(3), timeout_s=1.5)
+    values = run_all(yard, run)
+    assert (values[0], values[2]) == (0, 2)
+    assert values[1] is None  # it has failed
+
+
+def _relay_output() -> int:
+    folder = Path(f"/proc/{os.getppid()}/fd")
+    numbers = sorted(int(path.name) for path in folder.iterdir())
+    pipes = [number for number in numbers if str((folder / str(number)).readlink()).startswith("pipe:")]
+    return os.open(folder / str(next(number for number in pipes if number > 2)), os.O_WRONLY)
+
+
+def _store_sockets() -> list[socket.socket]:
+    found = []
+    for path in Path("/proc/self/fd").iterdir():
+        with contextlib.suppress(OSError):
+            if str(path.readlink()).startswith("socket:"):
+                found.append(socket.socket(fileno=os.dup(int(path.name))))
+    return found
+
+
+def test_a_worker_that_leaves_its_reply_unread_can_be_killed(yard: Yard) -> None:
+    def ask(data: bytes) -> None:
+        request = json.dumps({"do": "get", "key": os.environ["CK_INPUT"], "start": 0, "stop": None}).encode()
+        _store_sockets()[0].sendall(frame(Kind.REQUEST, request + b"\n"))
+        time.sleep(60)
+
+    run = make_run(yard.store, ask, [bytes(40_000_000)], timeout_s=1)
+    supervisor = yard.supervisor()
+    spec = replace(SPEC, env_vars={"CK_INPUT": Keys(run.run_id).shard(0)})
+    supervisor.run_chunk(assign(run, spec=spec))
+    supervisor.close()
+    assert values_of(yard.store, run) == [None]
+
+
+def test_a_container_that_ends_between_chunks_costs_no_item_a_try(yard: Yard) -> None:
+    run = make_run(yard.store, lambda x: x, [1, 2])
+    supervisor = yard.supervisor()
+    supervisor.run_chunk(assign(run, spec=SPEC, last=1))
+    yard.opened[0].remove()
+    supervisor.run_chunk(assign(run, spec=SPEC, first=1))
+    supervisor.close()
+    assert values_of(yard.store, run) == [1, 2]
+    assert tries_of(yard.store, run) == [1, 1]
+
+
+def test_another_container_is_opened_for_another_spec(yard: Yard) -> None:
+    berth = yard.berth()
+    larger = replace(SPEC, container=replace(SPEC.container, memory_mib=64))
+    renamed = replace(larger, container=replace(larger.container, labels={"knot": "other"}))
+    for spec, n_opened in ((SPEC, 1), (SPEC, 1), (larger, 2), (renamed, 2)):
+        berth.start(spec).close()
+        assert len(yard.opened) == n_opened
+
+
+def tries_of(store: FileStore, run: Any) -> list[int]:
+    outcomes = Outcomes(store, run.run_id, run.orders.count)
+    outcomes.refresh()
+    return [outcomes.envelope(index).tries for index in range(run.orders.count)]
+
+
 class TestAccess:
     """A worker reads and writes what its run needs, and nothing else."""
 
@@ -213,8 +317,9 @@ class TestAccess:
         assert list(store.list("runs/")) == ["runs/run-c/function"]
 
     def test_a_worker_removes_nothing(self) -> None:
-        with pytest.raises(PermissionError):
-            RelayedStore("/nowhere").delete("runs/")
+        ours, theirs = socket.socketpair()
+        with ours, theirs, pytest.raises(PermissionError):
+            RelayedStore(theirs.fileno()).delete("runs/")
 
 
 def test_frames_come_whole_however_they_are_cut() -> None:

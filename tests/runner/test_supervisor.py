@@ -59,15 +59,8 @@ def make_run(
 
 
 def assign(run: Run, control: Control | None = None, *, spec: Any = SPEC, **options: Any) -> Any:
-    return Assignment(
-        run_id=run.run_id,
-        orders=run.orders,
-        first=0,
-        last=run.orders.count,
-        spec=spec,
-        control=control or Control(),
-        **options,
-    )
+    wanted = {"first": 0, "last": run.orders.count, "control": control or Control(), **options}
+    return Assignment(run_id=run.run_id, orders=run.orders, spec=spec, **wanted)
 
 
 def values_of(store: FileStore, run: Run) -> list[Any]:
