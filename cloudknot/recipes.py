@@ -9,8 +9,11 @@ import shlex
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
+from packaging.requirements import InvalidRequirement, Requirement
+
 from cloudknot.bases import Base
 from cloudknot.environments import EnvironmentFile
+from cloudknot.installed import normalise
 from cloudknot.requirements import Pin
 from cloudknot.specs import Image
 from cloudknot.templates import read_templates
@@ -65,8 +68,12 @@ class Recipe:
 
     @property
     def all_pins(self) -> frozenset[Pin]:
-        """The pins, and what the runner needs beside them."""
-        return frozenset((*self.pins, *self._own_pins))
+        """The pins, and what the runner needs beside them, but for those that the person's own lines name.
+
+        A pickle is read by the version of cloudpickle that wrote it: that one stays.
+        """
+        named = set(map(name_in, self.image.packages)) - {"cloudpickle"}
+        return frozenset(pin for pin in (*self.pins, *self._own_pins) if pin.name not in named)
 
     @functools.cached_property
     def digest(self) -> str:
@@ -108,6 +115,20 @@ class Plan:
     commands: tuple[str, ...]
     files: Mapping[str, bytes]
     large: bytes = b""
+
+
+def name_in(line: str) -> str:
+    """Return the name of the distribution that a line names; empty where it names none.
+
+    Examples
+    --------
+    >>> name_in("Scikit_Learn[all]>=1.4; python_version > '3'"), name_in("git+https://example.org/lab.git")
+    ('scikit-learn', '')
+    """
+    try:
+        return normalise(Requirement(line).name)
+    except InvalidRequirement:
+        return ""
 
 
 def plan_installation(recipe: Recipe) -> Plan:

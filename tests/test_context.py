@@ -120,6 +120,15 @@ def test_own_lines_stand_in_place_of_the_pins() -> None:
     assert lines_of(context, "runner.txt") == ["boto3==1.44.5", "cloudpickle==3.1.2"]
 
 
+def test_a_package_that_is_named_goes_before_the_pin_of_that_name() -> None:
+    pins = (Pin(name="six", version="1.17.0"), Pin(name="cloudpickle", version="3.1.2"))
+    own = recipe(
+        pins=pins, image={"packages": ["Six==1.16.0", "cloudpickle==2.0", "git+https://example.org/a.git"]}
+    )
+    assert {pin.name for pin in own.all_pins} >= {"cloudpickle"}
+    assert "six" not in {pin.name for pin in own.all_pins}
+
+
 def test_packages_keep_to_the_pins() -> None:
     context = render(recipe(image={"packages": ["fire"]}), PYTHON)
     assert context.steps[-1].script.endswith("packages packages.txt small.txt large.txt")

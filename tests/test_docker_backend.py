@@ -197,6 +197,16 @@ class TestIsolation:
 class TestEdits:
     """The function is not in the image."""
 
+    def test_a_version_that_is_asked_for_goes_before_the_one_here(self, make_knot: MakeKnot) -> None:
+        knot = make_knot(
+            importlib.metadata.version,
+            name="asked-for",
+            image=Image(packages=["six==1.16.0"]),
+        )
+        assert importlib.metadata.version("six") != "1.16.0"
+        assert knot.map(["six"]).result() == ["1.16.0"]
+        knot.clobber(results=True)
+
     def test_an_edited_environment_file_is_seen(self, make_knot: MakeKnot, tmp_path: Path) -> None:
         lines = tmp_path / "requirements.txt"
 
