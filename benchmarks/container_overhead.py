@@ -163,7 +163,7 @@ def cold_image(
     return ours, plain
 
 
-COLD_ROUNDS = 3
+COLD_ROUNDS = 5
 
 
 def chunk_in_a_new_container(home: Path) -> Callable[[int], object]:
