@@ -275,6 +275,21 @@ class TestDeaths:
         with pytest.raises(CallLostError, match="its container ended with exit code 137"):
             future.result(timeout=30)
 
+    def test_lack_of_memory_is_told_of_the_item_that_lacked_it_alone(self, make_knot: MakeKnot) -> None:
+        def take_or_kill(x: int) -> int:
+            if x == 0:
+                return allocate(900)
+            time.sleep(1)  # seconds tell the engine's events apart
+            if x == 2:
+                os.kill(os.getppid(), signal.SIGKILL)  # the relay
+            return x
+
+        knot = make_knot(take_or_kill, memory_mib=200, retries=Retry(lost=0))
+        future = knot.map(range(3), chunk_size=3, on_error="continue")
+        assert "lack of memory" in str(future[0].exception())
+        assert future[1].result() == 1
+        assert "its container ended with exit code 137" in str(future[2].exception())
+
     def test_a_killed_client_leaves_no_container(
         self, script: Script, of_knot: Callable[[str], list[Any]], unique: str
     ) -> None:

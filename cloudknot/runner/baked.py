@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import inspect
 import json
-import linecache
 import os
 import signal
 import sys
@@ -18,7 +17,7 @@ from pathlib import Path
 from types import FrameType
 from typing import Any, NamedTuple, NoReturn
 
-from cloudknot.runner.pickles import loads
+from cloudknot.runner.pickles import load_function
 
 # Where an image has it: the pickle, and the person's own modules beside it.
 FOLDER = Path("/opt/cloudknot/baked")
@@ -133,11 +132,7 @@ def _check_fit(function: Callable[..., Any], words: Words) -> None:
 
 def _load(folder: Path) -> Callable[..., Any]:
     sys.path.insert(0, str(folder / MODULES))
-    sources, function = loads((folder / FUNCTION).read_bytes())
-    for filename, lines in sources.items():  # so that tracebacks show them
-        linecache.cache[filename] = (sum(map(len, lines)), None, lines, filename)
-    loaded: Callable[..., Any] = loads(function)
-    return loaded
+    return load_function((folder / FUNCTION).read_bytes())
 
 
 def _end(_number: int, _frame: FrameType | None) -> NoReturn:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import io
+import linecache
 import pickle
 import random
 import sys
@@ -75,6 +76,16 @@ class Pickler(cloudpickle.Pickler):  # type: ignore[misc]  # cloudpickle has no 
 def loads(data: bytes | memoryview) -> Any:
     """Rebuild a value. Only for what this run's own client or worker wrote."""
     return pickle.loads(data)
+
+
+def load_function(shipment: bytes) -> Callable[..., Any]:
+    """Rebuild a function from what travels: the sources that it is written in, and its pickle."""
+    sources, function = loads(shipment)
+    for filename, lines in sources.items():
+        # So that tracebacks show the lines of a function that was typed in a notebook.
+        linecache.cache[filename] = (sum(map(len, lines)), None, lines, filename)
+    loaded: Callable[..., Any] = loads(function)
+    return loaded
 
 
 def _shared_generator_name(obj: Any) -> tuple[str, str] | None:

@@ -10,7 +10,6 @@ from __future__ import annotations
 import faulthandler
 import fcntl
 import json
-import linecache
 import os
 import queue
 import resource
@@ -30,7 +29,7 @@ from cloudknot.runner.envelopes import SUCCESSES, Envelope, Outcome, encode_valu
 from cloudknot.runner.keys import Keys
 from cloudknot.runner.logs import read_log
 from cloudknot.runner.orders import Orders, Style, read_orders
-from cloudknot.runner.pickles import Pickler, loads
+from cloudknot.runner.pickles import Pickler, load_function, loads
 from cloudknot.runner.shards import read_arguments
 from cloudknot.runner.stores import Store, open_store
 from cloudknot.runner.surroundings import Surroundings
@@ -143,9 +142,7 @@ class Worker:
         self._restore()
         shipment = store.get(Keys(run_id).function)
         try:
-            sources, function = loads(shipment)
-            _remember_sources(sources)
-            self._call = _CALLS[style](loads(function))
+            self._call = _CALLS[style](load_function(shipment))
         except BaseException as error:  # the person's own modules are imported here
             self._call = partial(_raise_again, error, error.__traceback__)
 
@@ -249,12 +246,6 @@ _CALLS: Mapping[Style, Callable[[Callable[..., Any]], Callable[[Any], Any]]] = {
 def _raise_again(error: BaseException, trace: TracebackType | None, _: Any) -> None:
     """Stand in for a function that could not be loaded: each item fails by the same exception."""
     raise error.with_traceback(trace)
-
-
-def _remember_sources(sources: Mapping[str, list[str]]) -> None:
-    """Let tracebacks show the lines of functions that were typed in a notebook."""
-    for filename, lines in sources.items():
-        linecache.cache[filename] = (sum(map(len, lines)), None, lines, filename)
 
 
 def _own_frames_removed(trace: TracebackType | None) -> TracebackType | None:

@@ -174,7 +174,7 @@ def _make_environment(uv: Uv) -> None:
     )
     if sys.prefix != sys.base_prefix:
         # What stands in an environment is not seen from another that is made with its Python.
-        import site  # noqa: PLC0415
+        import site  # noqa: PLC0415  # seldom needed
 
         (SITE_PACKAGES / "base.pth").write_text("".join(f"{place}\n" for place in site.getsitepackages()))
     for script in ("activate", "deactivate", "pydoc"):

@@ -18,7 +18,7 @@ from typing import Any
 
 import pytest
 
-from cloudknot.backends.contained import ContainedSpec, ContainerBerth
+from cloudknot.backends.contained import ContainedSpec, ContainedWorker, ContainerBerth
 from cloudknot.docker_engine.containers import ContainerSpec
 from cloudknot.ledger import Outcomes
 from cloudknot.runner.control import Control
@@ -265,6 +265,20 @@ def test_a_container_that_ends_between_chunks_costs_no_item_a_try(yard: Yard) ->
     supervisor.close()
     assert values_of(yard.store, run) == [1, 2]
     assert tries_of(yard.store, run) == [1, 1]
+
+
+def test_a_worker_on_a_container_that_has_just_ended_is_told_of_it(yard: Yard) -> None:
+    berth = yard.berth()
+    berth.start(SPEC).close()
+    link = berth._link
+    assert link is not None
+    yard.opened[0].remove()
+    wait_until(lambda: link.has_ended)
+    worker = ContainedWorker(link, SPEC)  # the look at the link had come too early
+    assert worker.has_ended()
+    assert worker.read() == b""
+    assert worker.kill().where == "its container ended"
+    worker.close()
 
 
 def test_another_container_is_opened_for_another_spec(yard: Yard) -> None:
