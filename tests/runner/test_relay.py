@@ -125,6 +125,15 @@ def test_items_run_behind_a_relay(yard: Yard) -> None:
     assert run_all(yard, run) == [(x, "1") for x in range(100)]
 
 
+def test_the_kernel_takes_a_worker_before_the_relay(yard: Yard) -> None:
+    def read_score(of: str) -> int:
+        process = os.getppid() if of == "relay" else os.getpid()
+        return int(Path(f"/proc/{process}/oom_score_adj").read_text())
+
+    worker, relay = run_all(yard, make_run(yard.store, read_score, ["worker", "relay"]))
+    assert worker > relay
+
+
 def test_large_arguments_and_values_pass(yard: Yard) -> None:
     large = os.urandom(20_000_000)
     run = make_run(yard.store, lambda data: data[::-1] * 3, [large, large[:3_000_000]])
