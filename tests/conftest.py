@@ -22,6 +22,8 @@ from tests.rig.base_image import ensure_base_image
 from tests.rig.engine import ensure_engine
 from tests.rig.errors import EngineUnavailableError
 
+pytest_plugins = ["cloudknot.testing.pytest_plugin"]
+
 WORKERS = 2
 
 

@@ -27,16 +27,36 @@ LAYERS = [
     {"client", "removal"},
     {"knot", "docker_image"},
     {"cli", "__init__"},
+    {"testing"},
 ]
+# `testing` stands on the public face alone. Within it a part imports itself and what is named here.
+TESTING: dict[str, set[str]] = {
+    "clock": set(),
+    "errors": set(),
+    "wire": set(),
+    "executors": set(),
+    "registry": set(),
+    "iam": {"wire"},
+    "faults": {"wire"},
+    "batch": {"clock", "executors"},
+    "server": {"clock", "wire", "executors", "registry", "iam", "faults", "batch"},
+    "box": {"errors", "faults"},
+    "launch": {"box", "errors"},
+    "pytest_plugin": {"box", "launch"},
+    "__main__": {"box", "errors", "launch"},
+    "__init__": {"box", "errors", "launch"},
+}
 ONLY_IN = {
     "pickle": {"runner/pickles.py"},
     "cloudpickle": {"runner/pickles.py"},
-    "boto3": {"runner/stores.py"},
-    "botocore": set[str](),
+    "boto3": {"runner/stores.py", "testing/box.py", "testing/pytest_plugin.py"},
+    "botocore": {"testing/batch/model.py", "testing/iam/signatures.py"}
+    | {f"testing/wire/{name}.py" for name in ("requests", "errors", "models")},
     "docker": {
         f"docker_engine/{name}.py"
         for name in ("connection", "containers", "images", "layers", "pulling", "explaining")
-    },
+    }
+    | {f"testing/executors/{path.name}" for path in (ROOT / "testing" / "executors").glob("docker*.py")},
 }
 RUNNER_MAY_IMPORT = {*sys.stdlib_module_names, "cloudpickle", "cloudknot", "boto3"}
 MAX_LINES = 400
@@ -66,8 +86,19 @@ def test_a_module_imports_its_own_layer_and_lower_ones(path: Path) -> None:
     own = path.relative_to(ROOT).parts[0].removesuffix(".py")
     for name in imports(path):
         package, _, rest = name.partition(".")
-        if package == "cloudknot" and rest != "__version__":
+        if package == "cloudknot" and rest not in ("", "__version__"):
             assert layer_of(rest.split(".")[0]) <= layer_of(own), f"{own} must not import {name}"
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "testing").rglob("*.py")), ids=str)
+def test_the_box_stands_on_the_public_face(path: Path) -> None:
+    own = path.relative_to(ROOT / "testing").parts[0].removesuffix(".py")
+    for name in imports(path):
+        if name == "cloudknot" or not name.startswith("cloudknot."):
+            continue
+        assert name.startswith("cloudknot.testing."), f"{own} must not import {name}"
+        part = name.split(".")[2]
+        assert part == own or part in TESTING[own], f"testing.{own} must not import {name}"
 
 
 @pytest.mark.parametrize("path", MODULES, ids=IDS)

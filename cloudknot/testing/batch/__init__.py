@@ -1,0 +1,1 @@
+"""AWS Batch: what it keeps, how its jobs move, and how it answers."""

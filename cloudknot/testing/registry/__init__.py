@@ -1,0 +1,1 @@
+"""A registry of images that docker can log in to, push to and pull from."""

@@ -1,0 +1,1 @@
+"""The box's process: one door on the loopback address, and what answers behind it."""

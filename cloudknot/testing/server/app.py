@@ -1,0 +1,174 @@
+"""The door: who asks for what, whether it may, whether something shall go wrong, and who answers."""
+
+import json
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from http import HTTPStatus
+from typing import Any
+
+from cloudknot.testing.batch.errors import BatchError
+from cloudknot.testing.faults.wire import apply
+from cloudknot.testing.iam.actions import asks_of
+from cloudknot.testing.iam.denials import denial
+from cloudknot.testing.iam.names import known_in_moto
+from cloudknot.testing.iam.policies import decide
+from cloudknot.testing.iam.principals import find
+from cloudknot.testing.iam.refusals import Refused, unknown_key
+from cloudknot.testing.iam.signatures import check, secret_of
+from cloudknot.testing.iam.values import Ask, Principal
+from cloudknot.testing.server import current
+from cloudknot.testing.server.control import Control
+from cloudknot.testing.server.roles import is_trusted, not_trusted
+from cloudknot.testing.server.world import World
+from cloudknot.testing.wire.requests import WireRequest, error_response, read_request
+
+__all__ = ["Door"]
+
+_Environ = dict[str, Any]
+_Start = Callable[..., Any]
+_App = Callable[[_Environ, _Start], Iterable[bytes]]
+
+
+class Door:
+    """The box's WSGI application.
+
+    Parameters
+    ----------
+    world : World
+        What is behind it.
+    moto : WSGI application
+        Answers for every service but Batch.
+    control : Control
+        Answers below `/_box/`.
+    """
+
+    def __init__(self, world: World, moto: _App, control: Control) -> None:
+        self._world = world
+        self._moto = moto
+        self._control = control
+
+    def __call__(self, environ: _Environ, start_response: _Start) -> Iterable[bytes]:
+        """Answer one request."""
+        path = str(environ.get("PATH_INFO", ""))
+        if path.startswith("/_box/"):
+            return self._control(environ, start_response)
+        if path == "/v2" or path.startswith("/v2/"):
+            return self._world.registry(environ, start_response)
+        return self._aws(environ, start_response)
+
+    def _aws(self, environ: _Environ, start_response: _Start) -> Iterable[bytes]:
+        request = read_request(environ)
+        record = _Record(self._world, request, environ, start_response)
+        try:
+            check(environ, request, secret_of)
+            who = _who(request, self._world.settings.account_id)
+        except Refused as refused:
+            return record.counted(record.refuse(refused.code, refused.message, refused.status))
+        record.principal = who.arn
+        fault = self._world.faults.on_request(request.service, request.operation or "", who.arn)
+        if fault is not None:
+            return record.counted(apply(fault, request, environ, record.start, self._permitted(record, who)))
+        return record.counted(self._permitted(record, who)(environ, record.start))
+
+    def _permitted(self, record: "_Record", who: Principal) -> _App:
+        def answer(environ: _Environ, start_response: _Start) -> Iterable[bytes]:
+            request, account = record.request, self._world.settings.account_id
+            asks = asks_of(request, account=account, known=known_in_moto(account, request.region))
+            record.asks = asks
+            for ask in asks:
+                decision = decide(who, ask)
+                if not decision.is_allowed:
+                    status, code, message = denial(record.request, who, ask, decision)
+                    return record.refuse(code, message, status)
+            if not is_trusted(request, who):
+                return record.refuse("AccessDenied", not_trusted(request, who), HTTPStatus.FORBIDDEN)
+            key = current.access_key.set(record.request.access_key)
+            principal = current.principal.set(who)
+            try:
+                return self._service(record)(environ, start_response)
+            finally:
+                current.principal.reset(principal)
+                current.access_key.reset(key)
+
+        return answer
+
+    def _service(self, record: "_Record") -> _App:
+        return self._batch(record) if record.request.service == "batch" else self._moto
+
+    def _batch(self, record: "_Record") -> _App:
+        request = record.request
+
+        def answer(environ: _Environ, start_response: _Start) -> Iterable[bytes]:
+            size = int(environ.get("CONTENT_LENGTH") or 0)
+            try:
+                api = self._world.regions[request.region].api
+                reply = api.handle(request.operation or "", dict(request.params), size=size)
+            except BatchError as error:
+                return record.refuse(error.code, error.message, error.status)
+            body = json.dumps(reply).encode()
+            headers = [("Content-Type", "application/json"), ("Content-Length", str(len(body)))]
+            return _send(start_response, HTTPStatus.OK, headers, body)
+
+        return answer
+
+
+def _who(request: WireRequest, account_id: str) -> Principal:
+    if request.access_key is None:  # of the few requests that nobody signs
+        return Principal(arn="anonymous", account=account_id, kind="anonymous")
+    who = find(request.access_key, request.region)
+    if who is None:
+        raise unknown_key(request)
+    return who
+
+
+class _Record:
+    """One call on its way into the journal."""
+
+    def __init__(self, world: World, request: WireRequest, environ: _Environ, start: _Start) -> None:
+        self.request = request
+        self.principal = ""
+        self.asks: Sequence[Ask] = ()
+        self._world = world
+        self._sent = int(environ.get("CONTENT_LENGTH") or 0)
+        self._start = start
+        self._status = 0
+        self._error = ""
+
+    def start(self, status: str, headers: list[tuple[str, str]], *rest: Any) -> Any:
+        """Take note of the status, and pass it on."""
+        self._status = int(status.split(maxsplit=1)[0])
+        return self._start(status, headers, *rest)
+
+    def refuse(self, code: str, message: str, status: int) -> Iterable[bytes]:
+        """Answer with an error in AWS's shape."""
+        self._error = code
+        return _send(self.start, *error_response(self.request, code, message, status))
+
+    def counted(self, body: Iterable[bytes]) -> Iterator[bytes]:
+        """Pass the answer on, and write the call down when it has gone."""
+        size = 0
+        try:
+            for part in body:
+                size += len(part)
+                yield part
+        finally:
+            if close := getattr(body, "close", None):
+                close()
+            self._write(size)
+
+    def _write(self, size: int) -> None:
+        self._world.journal.write(
+            at=self._world.clock.now(),
+            principal=self.principal,
+            service=self.request.service,
+            operation=self.request.operation or "",
+            actions=tuple((ask.action, ask.resource) for ask in self.asks),
+            status=self._status,
+            error=self._error,
+            sent_bytes=self._sent,
+            received_bytes=size,
+        )
+
+
+def _send(start: _Start, status: int, headers: Sequence[tuple[str, str]], body: bytes) -> Iterable[bytes]:
+    start(f"{status} {HTTPStatus(status).phrase}", list(headers))
+    return [body]

@@ -1,0 +1,120 @@
+"""All that one box holds, put together; and put back to nothing."""
+
+import shutil
+import threading
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from cloudknot.testing.batch.account import Account
+from cloudknot.testing.clock import Clock
+from cloudknot.testing.executors import Executor
+from cloudknot.testing.faults import Faults
+from cloudknot.testing.iam.policies import decide
+from cloudknot.testing.iam.principals import find
+from cloudknot.testing.iam.values import Ask
+from cloudknot.testing.server import cloudformation, ecr, moto_account
+from cloudknot.testing.server.account import RegionalAccount
+from cloudknot.testing.server.ecr_tokens import Caller
+from cloudknot.testing.server.journal import Journal
+from cloudknot.testing.server.regions import Regions
+from cloudknot.testing.server.roles import TaskRoles
+
+__all__ = ["EXECUTORS", "Settings", "World"]
+
+EXECUTORS = ("docker", "process")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """What stays the same as long as the box is up."""
+
+    name: str
+    folder: Path
+    port: int
+    region: str
+    access_key: str
+    secret_key: str
+    token: str
+    """The key to the box's own controls."""
+    account_id: str = moto_account.ACCOUNT_ID
+
+
+class World:
+    """The account in the box: its clock, its faults, its Batch, its registry; moto holds the rest.
+
+    Parameters
+    ----------
+    settings : Settings
+        Where the box is.
+    make_executor : mapping of callables
+        What makes an executor for this world, by its name.
+    """
+
+    def __init__(
+        self, settings: Settings, make_executor: Mapping[str, Callable[["World"], Executor]]
+    ) -> None:
+        self.settings = settings
+        self._make_executor = make_executor
+        self._resetting = threading.Lock()
+        self._executor: Executor | None = None
+        self.registry = ecr.install(
+            settings.port, settings.folder / "registry", account_id=settings.account_id, authorize=_authorize
+        )
+        cloudformation.install(lambda region: self.regions[region])
+
+    def reset(self, *, executor: str, seed: int = 0, ticking: bool = True) -> None:
+        """End every job and begin with an empty account.
+
+        Parameters
+        ----------
+        executor : str
+            `docker` or `process`: what runs the jobs from now on.
+        seed : int
+            Of the faults.
+        ticking : bool
+            Whether the box's time goes on by itself.
+        """
+        with self._resetting:
+            self.close()
+            moto_account.reset(self.settings.access_key, self.settings.secret_key)
+            self.registry.clear()
+            self.executor_name = executor
+            self._executor = self._make_executor[executor](self)
+            self.clock = Clock(ticking=ticking)
+            self.faults = Faults(seed)
+            self.journal = Journal()
+            self.roles = TaskRoles(self.settings.account_id, f"http://127.0.0.1:{self.settings.port}")
+            self.regions = Regions(
+                account_id=self.settings.account_id,
+                clock=self.clock,
+                executor=self._executor,
+                trouble=self.faults,
+                account_in=self._account_in,
+            )
+
+    def close(self) -> None:
+        """End every job; returns when nothing of them is left."""
+        if self._executor is not None:
+            self.regions.close()
+            self._executor.close()
+            self.clock.close()
+            self._executor = None
+
+    def remove(self) -> None:
+        """Close, and remove the box's files."""
+        self.close()
+        shutil.rmtree(self.settings.folder / "registry", ignore_errors=True)
+
+    def _account_in(self, region: str) -> Account:
+        return RegionalAccount(self.settings.account_id, region, port=self.settings.port, roles=self.roles)
+
+
+def _authorize(caller: Caller, action: str, resource: str) -> str | None:
+    # Looked up anew: a token outlives a change of its owner's policies.
+    who = find(caller.access_key or "")
+    if who is None:
+        return f"the access key of this login is gone, so it may not {action}"
+    ask = Ask(action=action, resource=resource)
+    decision = decide(who, ask)
+    return None if decision.is_allowed else decision.words_for(who, ask)

@@ -1,0 +1,1 @@
+"""How AWS is spoken: which operation a request asks, and what an error looks like."""
