@@ -3,11 +3,18 @@
 import json
 import time
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any
+from typing import Any, Protocol
 
 from cloudknot.testing import Box
 
 FINAL = ("SUCCEEDED", "FAILED")
+
+
+class Cloud(Protocol):
+    """A box, or what else answers as AWS."""
+
+    def client(self, service: str, **options: Any) -> Any:
+        """Return a client of a service."""
 
 
 def trust(service: str) -> str:
@@ -25,7 +32,7 @@ def policy(*statements: tuple[str | list[str], str | list[str]]) -> dict[str, An
 
 
 def make_role(
-    box: Box, name: str, service: str = "ecs-tasks.amazonaws.com", **policies: Mapping[str, Any]
+    box: Cloud, name: str, service: str = "ecs-tasks.amazonaws.com", **policies: Mapping[str, Any]
 ) -> str:
     """Make a role with inline policies; return its ARN."""
     iam = box.client("iam")
@@ -41,7 +48,7 @@ def make_environment(box: Box, name: str = "machines", *, max_vcpus: int = 64, *
     made = batch.create_compute_environment(
         computeEnvironmentName=name,
         type="MANAGED",
-        computeResources={**_resources(box, name), "maxvCpus": max_vcpus, **resources},
+        computeResources={**machines(box, name), "maxvCpus": max_vcpus, **resources},
     )
     wait_until_valid(box, name)
     return str(made["computeEnvironmentArn"])
@@ -139,7 +146,8 @@ def wait_until_valid(box: Box, name: str) -> None:
     wait_until(is_valid, f"environment {name}")
 
 
-def _resources(box: Box, name: str) -> dict[str, Any]:
+def machines(box: Cloud, name: str) -> dict[str, Any]:
+    """Make what machines need, an instance profile of this name among it; return `computeResources`."""
     ec2, iam = box.client("ec2"), box.client("iam")
     subnets = [subnet["SubnetId"] for subnet in ec2.describe_subnets()["Subnets"]]
     groups = [group["GroupId"] for group in ec2.describe_security_groups()["SecurityGroups"]]

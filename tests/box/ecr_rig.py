@@ -14,10 +14,10 @@ from botocore.client import Config
 from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
 from werkzeug.test import Client, TestResponse
 
-from cloudknot.testing.server import current
-from cloudknot.testing.server.ecr import install
-from cloudknot.testing.server.ecr_access import by_policies
-from cloudknot.testing.server.ecr_tokens import Caller
+from cloudknot.testing.ecr.access import by_policies
+from cloudknot.testing.ecr.installing import install
+from cloudknot.testing.ecr.tokens import Caller
+from cloudknot.testing.iam import current
 from tests.box.registry_rig import (
     ACCOUNT,
     SCHEMA_2,

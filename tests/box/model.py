@@ -23,11 +23,23 @@ _LATE = {"JobDetail": {"startedAt"}}
 
 def check_response(operation: str, reply: Mapping[str, Any], service: str = "batch") -> None:
     """Fail when a reply has another shape than its operation's output in botocore's model."""
-    if service not in _SERVICES:
-        _SERVICES[service] = botocore.session.get_session().get_service_model(service)
-    shape = _SERVICES[service].operation_model(operation).output_shape
+    shape = service_model(service).operation_model(operation).output_shape
     faults = list(_faults(shape, reply, operation)) if shape else []
     assert not faults, "\n".join(faults)
+
+
+def check_request(operation: str, params: Mapping[str, Any], service: str = "batch") -> None:
+    """Fail when a request has another shape than its operation's input in botocore's model."""
+    shape = service_model(service).operation_model(operation).input_shape
+    faults = list(_faults(shape, params, operation))
+    assert not faults, "\n".join(faults)
+
+
+def service_model(service: str = "batch") -> Any:
+    """Return botocore's model of a service."""
+    if service not in _SERVICES:
+        _SERVICES[service] = botocore.session.get_session().get_service_model(service)
+    return _SERVICES[service]
 
 
 def _faults(shape: Any, value: object, path: str) -> Iterator[str]:

@@ -227,9 +227,11 @@ def test_what_was_pushed_last_is_run_where_there_is_a_login(
     with Registry(tmp_path / "registry") as registry:
         image = f"{registry.address}/answer:latest"
         logins[image] = {"username": "AWS", "password": "token"}
+        made: list[str] = []
         try:
             for code in (41, 42):
                 make_image(engine, image, code)
+                made.append(engine.images.get(image).id)
                 engine.images.push(image)
                 with contextlib.suppress(ImageNotFound):  # what is here under that name is another one
                     engine.images.remove(image)
@@ -238,7 +240,9 @@ def test_what_was_pushed_last_is_run_where_there_is_a_login(
                 executor.start(task, told)
                 assert told.outcome(task) == Outcome(exit_code=code)
         finally:
-            engine.images.remove(image, force=True)
+            for name in (image, *made):
+                with contextlib.suppress(ImageNotFound):
+                    engine.images.remove(name, force=True)
 
 
 def make_image(engine: DockerClient, name: str, code: int) -> None:

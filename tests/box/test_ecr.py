@@ -13,7 +13,7 @@ import pytest
 from botocore.exceptions import ClientError
 from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
 
-from cloudknot.testing.server.ecr_tokens import VALID_S, Caller
+from cloudknot.testing.ecr.tokens import VALID_S, Caller
 from tests.box.ecr_rig import CONFIG, KEY, LAYER, REGION, Cloud, a_cloud
 from tests.box.registry_rig import (
     ACCOUNT,

@@ -142,7 +142,7 @@ def test_a_box_that_was_killed_leaves_containers_that_the_next_one_removes(
     engine: docker.DockerClient, tmp_path: Path
 ) -> None:
     def containers() -> list[Any]:
-        return engine.containers.list(all=True, filters={"label": f"{BOX_LABEL}={tmp_path}"})
+        return list(engine.containers.list(all=True, filters={"label": f"{BOX_LABEL}={tmp_path}"}))
 
     with suppress(BoxError), running(tmp_path, name="killed") as box:  # it does not answer at the end
         box.reset(executor="docker")

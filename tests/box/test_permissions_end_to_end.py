@@ -102,6 +102,21 @@ class TestACaller:
         s3.create_bucket(Bucket="brains")
         assert "explicit deny" in refusal(s3.delete_bucket, Bucket="brains")
 
+    def test_takes_a_role_that_wants_an_external_id_only_with_that(self, aws_box: Box) -> None:
+        statement = {
+            "Effect": "Allow",
+            "Principal": {"AWS": "arn:aws:iam::123456789012:user/box"},
+            "Action": "sts:AssumeRole",
+            "Condition": {"StringEquals": {"sts:ExternalId": "lab"}},
+        }
+        trust = json.dumps({"Version": "2012-10-17", "Statement": [statement]})
+        role = aws_box.client("iam").create_role(RoleName="lent", AssumeRolePolicyDocument=trust)["Role"]
+        sts = aws_box.client("sts")
+        asked = {"RoleArn": role["Arn"], "RoleSessionName": "ada"}
+        assert "sts:AssumeRole" in refusal(sts.assume_role, **asked)
+        assert "sts:AssumeRole" in refusal(sts.assume_role, **asked, ExternalId="other")
+        assert "Credentials" in sts.assume_role(**asked, ExternalId="lab")
+
     def test_what_was_asked_of_iam_is_in_the_journal(self, aws_box: Box) -> None:
         before = len(aws_box.calls())
         s3 = as_user(aws_box, "s3", ("s3:CreateBucket", "*"))

@@ -216,7 +216,7 @@ def test_nothing_survives_the_box(folder: Path, number: int) -> None:
 
 
 def test_a_keeper_that_is_killed_takes_its_tasks_with_it_and_the_next_gets_another(
-    executor: ProcessExecutor, told: Told
+    executor: ProcessExecutor, told: Told, folder: Path
 ) -> None:
     task = make_task("sh", "-c", "echo pid $$; echo parent $PPID; exec sleep 1000")
     executor.start(task, told)
@@ -228,6 +228,7 @@ def test_a_keeper_that_is_killed_takes_its_tasks_with_it_and_the_next_gets_anoth
     following = make_task("true")
     executor.start(following, told)
     assert told.outcome(following) == Outcome(exit_code=0)
+    assert len(list(folder.iterdir())) == 1
 
 
 def test_many_tasks_need_few_threads(executor: ProcessExecutor, told: Told) -> None:

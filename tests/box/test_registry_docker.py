@@ -15,7 +15,7 @@ import pytest
 from docker import DockerClient
 from docker.errors import NotFound
 
-from cloudknot.testing.server.ecr_tokens import VALID_S
+from cloudknot.testing.ecr.tokens import VALID_S
 from tests.box.ecr_rig import REGION, Cloud, a_cloud
 from tests.box.registry_rig import (
     ACCOUNT,

@@ -13,6 +13,8 @@ from pathlib import Path
 
 import boto3
 import pytest
+from botocore import UNSIGNED
+from botocore.config import Config
 
 from cloudknot.testing import Box, BoxError, down, find, up
 from cloudknot.testing.launch import running
@@ -113,6 +115,14 @@ def test_a_port_that_is_taken_is_said(home: Path) -> None:
         up("other", executor="process", port=box.port)
 
 
+def test_without_a_docker_engine_one_is_told_what_to_do(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DOCKER_HOST", "unix:///nowhere/docker.sock")
+    found = run("up")
+    assert found.returncode == 1
+    assert found.stderr.startswith("error: the box 'default' did not come up: no docker engine answers: ")
+    assert found.stderr.endswith("Start one, or run jobs as processes: executor 'process'\n")
+
+
 def test_the_keys_are_for_their_owner_alone(home: Path) -> None:
     up(executor="process")
     state = home / "cloudknot" / "boxes" / "default" / "box.json"
@@ -159,3 +169,15 @@ class TestAStrangerOnThisMachine:
         )
         with pytest.raises(batch.exceptions.ClientError, match="signature we calculated does not match"):
             batch.describe_job_queues()
+
+    def test_cannot_take_a_role_by_a_call_that_nobody_signs(self, a_box: Box) -> None:
+        role = cloud.make_role(a_box, "deployer")
+        sts = boto3.client(
+            "sts",
+            endpoint_url=a_box.endpoint,
+            region_name="us-east-1",
+            config=Config(signature_version=UNSIGNED),
+        )
+        asked = {"RoleArn": role, "RoleSessionName": "stranger", "WebIdentityToken": "made up" * 3}
+        with pytest.raises(sts.exceptions.ClientError, match="Not authorized to perform"):
+            sts.assume_role_with_web_identity(**asked)

@@ -73,13 +73,13 @@ class Definitions:
         return {}
 
     def find(self, reference: str) -> JobDefinition:
-        """Return the revision that is meant, which is ACTIVE."""
+        """Return the revision that is meant, which is ACTIVE; one that was just made may not be known yet."""
         name, revision = _read(reference)
+        known = self._place.seen(reversed(self._revisions.get(name, ())))
         if revision is None:
-            active = (made for made in reversed(self._revisions.get(name, ())) if made.status == "ACTIVE")
-            found = next(active, None)
+            found = next((made for made in known if made.status == "ACTIVE"), None)
         else:
-            found = self._at(name, revision)
+            found = next((made for made in known if made.revision == revision), None)
             if found is None and reference.startswith("arn:"):
                 raise ClientException(f"JobDefinition {reference} not found.")
         if found is None or found.status != "ACTIVE":

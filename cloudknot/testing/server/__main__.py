@@ -19,6 +19,7 @@ from werkzeug.serving import BaseWSGIServer, make_server
 from cloudknot.testing.executors import Executor
 from cloudknot.testing.executors.docker import DockerExecutor
 from cloudknot.testing.executors.docker_leftovers import sweep
+from cloudknot.testing.executors.docker_outcomes import FAILURES, words
 from cloudknot.testing.executors.process import ProcessExecutor
 from cloudknot.testing.server.app import Door
 from cloudknot.testing.server.control import Control
@@ -47,7 +48,10 @@ def main(arguments: list[str] | None = None) -> None:
     world = World(settings, {"docker": _run_in_docker, "process": _run_as_processes})
     stop = partial(_stop, server)
     server.app = Door(world, _moto(), Control(world, stop))
-    world.reset(executor=asked.executor, ticking=asked.ticking)
+    try:
+        world.reset(executor=asked.executor, ticking=asked.ticking)
+    except ValueError as error:
+        sys.exit(str(error))
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop())
     if asked.lifeline:
@@ -81,6 +85,9 @@ def _listen(port: int) -> BaseWSGIServer:
         def log_request(self, *_: Any) -> None:
             """Leave requests out of the log: the journal has them."""
 
+        def log_error(self, *_: Any) -> None:
+            """Leave out what is no HTTP: docker tries TLS first."""
+
     def not_yet(_: Any, start_response: Callable[..., Any]) -> list[bytes]:
         start_response("503 -", [("Content-Length", "0")])
         return [b""]
@@ -96,7 +103,13 @@ def _moto() -> Any:
 
 def _run_in_docker(world: World) -> Executor:
     label = str(world.settings.folder)  # names are not unique among the people of a machine
-    sweep(label)
+    try:
+        sweep(label)
+    except FAILURES as error:
+        raise ValueError(
+            f"no docker engine answers: {words(error)}. "
+            "Start one, or run jobs as processes: executor 'process'"
+        ) from error
     return DockerExecutor(label=label, login=world.registry.login_for)
 
 

@@ -7,6 +7,7 @@ from typing import Any
 
 from cloudknot.testing.batch.errors import BatchError
 from cloudknot.testing.faults.wire import apply
+from cloudknot.testing.iam import current
 from cloudknot.testing.iam.actions import asks_of
 from cloudknot.testing.iam.denials import denial
 from cloudknot.testing.iam.names import known_in_moto
@@ -15,7 +16,6 @@ from cloudknot.testing.iam.principals import find
 from cloudknot.testing.iam.refusals import Refused, unknown_key
 from cloudknot.testing.iam.signatures import check, secret_of
 from cloudknot.testing.iam.values import Ask, Principal
-from cloudknot.testing.server import current
 from cloudknot.testing.server.control import Control
 from cloudknot.testing.server.roles import is_trusted, not_trusted
 from cloudknot.testing.server.world import World

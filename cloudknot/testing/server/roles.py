@@ -20,6 +20,8 @@ __all__ = ["TaskRoles", "is_trusted", "not_trusted"]
 
 _DURATION_S = 6 * 3600
 _TASKS = "ecs-tasks.amazonaws.com"
+# Nobody signs these, and there is no identity provider in the box that could vouch for whoever asks.
+_UNVERIFIED = frozenset({"AssumeRoleWithWebIdentity", "AssumeRoleWithSAML"})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -115,14 +117,22 @@ class TaskRoles:
 
 def is_trusted(request: WireRequest, who: Principal) -> bool:
     """Tell whether the role that a request wants to assume trusts who asks; so does every other request."""
+    if request.service == "sts" and request.operation in _UNVERIFIED:
+        return False
     if (request.service, request.operation) != ("sts", "AssumeRole"):
         return True
     role = _find(who.account, str(request.params.get("RoleArn")))
-    return role is not None and may_assume(_parsed(role.assume_role_policy_document), who.arn)
+    if role is None:
+        return False
+    external_id = request.params.get("ExternalId")
+    context = {"sts:ExternalId": str(external_id)} if external_id else {}
+    return may_assume(_parsed(role.assume_role_policy_document), who.arn, context)
 
 
 def not_trusted(request: WireRequest, who: Principal) -> str:
     """Return the words of STS for a role that does not trust who asks, or is not there."""
+    if request.operation in _UNVERIFIED:
+        return f"Not authorized to perform sts:{request.operation}"
     role = request.params.get("RoleArn")
     return f"User: {who.arn} is not authorized to perform: sts:AssumeRole on resource: {role}"
 

@@ -5,20 +5,19 @@ import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from cloudknot.testing.batch.account import Account
 from cloudknot.testing.clock import Clock
+from cloudknot.testing.ecr.installing import install as install_ecr
 from cloudknot.testing.executors import Executor
 from cloudknot.testing.faults import Faults
-from cloudknot.testing.iam.policies import decide
-from cloudknot.testing.iam.principals import find
-from cloudknot.testing.iam.values import Ask
-from cloudknot.testing.server import cloudformation, ecr, moto_account
+from cloudknot.testing.server import moto_account
 from cloudknot.testing.server.account import RegionalAccount
-from cloudknot.testing.server.ecr_tokens import Caller
 from cloudknot.testing.server.journal import Journal
 from cloudknot.testing.server.regions import Regions
 from cloudknot.testing.server.roles import TaskRoles
+from cloudknot.testing.stacks.installing import install as install_stacks
 
 __all__ = ["EXECUTORS", "Settings", "World"]
 
@@ -58,10 +57,10 @@ class World:
         self._make_executor = make_executor
         self._resetting = threading.Lock()
         self._executor: Executor | None = None
-        self.registry = ecr.install(
-            settings.port, settings.folder / "registry", account_id=settings.account_id, authorize=_authorize
+        self.registry = install_ecr(
+            settings.port, settings.folder / "registry", account_id=settings.account_id
         )
-        cloudformation.install(lambda region: self.regions[region])
+        install_stacks(self._call_batch)
 
     def reset(self, *, executor: str, seed: int = 0, ticking: bool = True) -> None:
         """End every job and begin with an empty account.
@@ -106,15 +105,11 @@ class World:
         self.close()
         shutil.rmtree(self.settings.folder / "registry", ignore_errors=True)
 
+    def _call_batch(self, region: str, operation: str, params: dict[str, Any]) -> dict[str, Any]:
+        reply = self.regions[region].api.handle(operation, params, size=0)
+        # CloudFormation waits until what it has begun is there, or gone.
+        self.regions[region].catalogue.settle()
+        return reply
+
     def _account_in(self, region: str) -> Account:
         return RegionalAccount(self.settings.account_id, region, port=self.settings.port, roles=self.roles)
-
-
-def _authorize(caller: Caller, action: str, resource: str) -> str | None:
-    # Looked up anew: a token outlives a change of its owner's policies.
-    who = find(caller.access_key or "")
-    if who is None:
-        return f"the access key of this login is gone, so it may not {action}"
-    ask = Ask(action=action, resource=resource)
-    decision = decide(who, ask)
-    return None if decision.is_allowed else decision.words_for(who, ask)

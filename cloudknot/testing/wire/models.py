@@ -31,6 +31,8 @@ class Route:
     required_headers: tuple[str, ...]
     query_members: tuple[tuple[str, str], ...]
     """Query key and member."""
+    query_lists: tuple[tuple[str, str], ...]
+    """Likewise of members that are lists: their key comes once for each item."""
     header_members: tuple[tuple[str, str], ...]
     """Header in lower case and member."""
 
@@ -54,6 +56,12 @@ class Route:
         params = {member: unquote(value) for member, value in zip(self.labels, found.groups(), strict=True)}
         params |= {member: query[key] for key, member in self.query_members if key in query}
         return params | {member: headers[name] for name, member in self.header_members if name in headers}
+
+    def lists(self, query_string: str) -> dict[str, list[str]]:
+        """Return the members that are lists and stand in the query."""
+        pairs = parse_qsl(query_string, keep_blank_values=True)
+        found = {member: [value for name, value in pairs if name == key] for key, member in self.query_lists}
+        return {member: values for member, values in found.items() if values}
 
 
 def find_route(
@@ -137,6 +145,11 @@ def _route(operation: OperationModel) -> Route:
             wire.lower() for name, place, wire in placed if place == "header" and name in required
         ),
         query_members=tuple((wire, name) for name, place, wire in placed if place == "querystring"),
+        query_lists=tuple(
+            (wire, name)
+            for name, place, wire in placed
+            if place == "querystring" and members[name].type_name == "list"
+        ),
         header_members=tuple((wire.lower(), name) for name, place, wire in placed if place == "header"),
     )
 

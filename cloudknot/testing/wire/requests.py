@@ -171,17 +171,18 @@ def _read_call(environ: WSGIEnvironment, request: WireRequest) -> WireRequest:
         params = {**request.query, **_form(body)} if _is_form(request.headers) else dict(request.query)
         operation = params.pop("Action", None)
     else:
-        operation, params = _read_rest(request)
+        operation, params = _read_rest(environ, request)
         params |= _json(body)
     return _replace(request, operation or None, params, body)
 
 
-def _read_rest(request: WireRequest) -> tuple[str | None, dict[str, Any]]:
+def _read_rest(environ: WSGIEnvironment, request: WireRequest) -> tuple[str | None, dict[str, Any]]:
     found = find_route(request.service, request.method, request.path, request.query, request.headers)
     if not found:
         return None, {}
     route, match = found
-    return route.operation, route.params(match, request.query, request.headers)
+    params = route.params(match, request.query, request.headers)
+    return route.operation, params | route.lists(environ.get("QUERY_STRING", ""))
 
 
 def _read_s3(environ: WSGIEnvironment, request: WireRequest) -> WireRequest:

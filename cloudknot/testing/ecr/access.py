@@ -6,15 +6,15 @@ from typing import cast
 
 from moto.ecr.models import Repository, ecr_backends
 
+from cloudknot.testing.ecr.images import BoxEcrBackend
+from cloudknot.testing.ecr.store import find_image
+from cloudknot.testing.ecr.tokens import Caller, Grant, Tokens
 from cloudknot.testing.iam.policies import decide
 from cloudknot.testing.iam.principals import find
 from cloudknot.testing.iam.values import Ask, Principal
 from cloudknot.testing.registry.errors import RegistryError, repository_unknown
 from cloudknot.testing.registry.manifests import Manifest
 from cloudknot.testing.registry.names import is_digest
-from cloudknot.testing.server.ecr_images import BoxEcrBackend
-from cloudknot.testing.server.ecr_store import find_image
-from cloudknot.testing.server.ecr_tokens import Caller, Grant, Tokens
 
 __all__ = ["Authorize", "Ecr", "GrantedAccess", "by_policies"]
 

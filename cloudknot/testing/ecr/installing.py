@@ -29,12 +29,12 @@ from moto.ecr.exceptions import InvalidParameterException
 from moto.ecr.models import ECRBackend, Repository, ecr_backends
 from moto.ecr.responses import ECRResponse
 
+from cloudknot.testing.ecr.access import Authorize, Ecr, by_policies
+from cloudknot.testing.ecr.images import BoxEcrBackend
+from cloudknot.testing.ecr.store import Store
+from cloudknot.testing.ecr.tokens import Caller, Tokens
+from cloudknot.testing.iam import current
 from cloudknot.testing.registry.app import RegistryApp, blobs_of
-from cloudknot.testing.server import current
-from cloudknot.testing.server.ecr_access import Authorize, Ecr, by_policies
-from cloudknot.testing.server.ecr_images import BoxEcrBackend
-from cloudknot.testing.server.ecr_store import Store
-from cloudknot.testing.server.ecr_tokens import Caller, Tokens
 
 __all__ = ["Installed", "install"]
 

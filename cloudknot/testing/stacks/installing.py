@@ -10,12 +10,12 @@ from typing import Any
 from moto.cloudformation import models, parsing
 
 from cloudknot.testing.batch.errors import BatchError
+from cloudknot.testing.iam import current
 from cloudknot.testing.iam.names import known_in_moto
 from cloudknot.testing.iam.policies import decide
 from cloudknot.testing.iam.stack_actions import asks_of_resource
 from cloudknot.testing.iam.values import Principal
-from cloudknot.testing.server import batch_resources, current, stack_roles
-from cloudknot.testing.server.regions import Region
+from cloudknot.testing.stacks import batch_resources, roles
 
 __all__ = ["install"]
 
@@ -26,7 +26,7 @@ class _Failed(Exception):  # noqa: N818 - what has become of a stack, not a faul
     """A resource could not be made; told as an event already."""
 
 
-def install(region_named: Callable[[str], Region]) -> None:
+def install(call: Callable[[str, str, dict[str, Any]], dict[str, Any]]) -> None:
     """Make moto's CloudFormation behave as AWS's where it matters here.
 
     Each change, and why:
@@ -35,20 +35,17 @@ def install(region_named: Callable[[str], Region]) -> None:
     - What a resource needs is asked of the caller's permissions (moto asks nobody).
     - A resource that fails is an event with its reason, and the stack rolls back (moto refuses the request,
       and leaves what it has made).
-    - A role has its managed policies (`stack_roles`).
+    - A role has its managed policies (`stacks.roles`).
     - A list parameter that is left at its default is a list (moto hands out the text).
 
     Parameters
     ----------
-    region_named : callable
-        Gives Batch in a region.
+    call : callable
+        Does an operation of Batch in a region, ``call(region, "CreateJobQueue", params)``, and lets what it
+        began come to its end.
     """
-
-    def call(region: str, operation: str, params: dict[str, Any]) -> dict[str, Any]:
-        return _call(region_named(region), operation, params)
-
     batch_resources.Resource.call = staticmethod(call)
-    stack_roles.install()
+    roles.install()
     for cached in (parsing.get_model_list, parsing.get_model_map, parsing.get_name_type_map):
         cached.cache_clear()
     for owner, name, wrapper in (
@@ -60,13 +57,6 @@ def install(region_named: Callable[[str], Region]) -> None:
         (models.ChangeSet, "apply", _applied),
     ):
         setattr(owner, name, wrapper(getattr(owner, name)))
-
-
-def _call(region: Region, operation: str, params: dict[str, Any]) -> dict[str, Any]:
-    reply = region.api.handle(operation, params, size=0)
-    # CloudFormation waits until what it has begun is there, or gone.
-    region.catalogue.settle()
-    return reply
 
 
 def _told(_: Callable[..., Any]) -> Callable[..., Any]:

@@ -10,9 +10,9 @@ from moto.ecr import urls
 from moto.ecr.exceptions import ImageAlreadyExistsException
 from moto.ecr.models import ECRBackend, Image, Repository
 
+from cloudknot.testing.ecr.store import RealImage, Store, find_image, match_image, real
 from cloudknot.testing.registry.errors import RegistryError, tag_is_immutable, things_missing
 from cloudknot.testing.registry.manifests import Manifest, read_manifest
-from cloudknot.testing.server.ecr_store import RealImage, Store, find_image, match_image, real
 
 __all__ = ["BoxEcrBackend"]
 
