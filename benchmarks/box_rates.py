@@ -109,7 +109,8 @@ def surroundings(folder: Path, *, is_cold: bool) -> Iterator[dict[str, str]]:
     cache = folder / ("cold" if is_cold else "warm")
     if is_cold:
         shutil.rmtree(cache, ignore_errors=True)
-    yield {**os.environ, "XDG_STATE_HOME": str(folder), "PYTHONPYCACHEPREFIX": str(cache)}
+    own = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
+    yield {**own, "XDG_STATE_HOME": str(folder), "PYTHONPYCACHEPREFIX": str(cache)}
 
 
 @contextlib.contextmanager

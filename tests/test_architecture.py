@@ -52,7 +52,7 @@ ONLY_IN = {
     "pickle": {"runner/pickles.py"},
     "cloudpickle": {"runner/pickles.py"},
     "boto3": {"runner/stores.py", "testing/box.py", "testing/pytest_plugin.py"},
-    "botocore": {"testing/batch/model.py", "testing/iam/signatures.py"}
+    "botocore": {"testing/batch/model.py", "testing/iam/signatures.py", "testing/box.py"}
     | {f"testing/wire/{name}.py" for name in ("requests", "errors", "models")},
     "docker": {
         f"docker_engine/{name}.py"

@@ -1,6 +1,7 @@
 """`python -m cloudknot.testing up|env|reset|down`."""
 
 import json
+import shlex
 import sys
 
 import click
@@ -42,7 +43,7 @@ def _env(name: str, as_json: bool) -> None:
         return
     click.echo("unset AWS_PROFILE AWS_DEFAULT_PROFILE AWS_SESSION_TOKEN AWS_SECURITY_TOKEN")
     for variable, value in variables.items():
-        click.echo(f"export {variable}={value}")
+        click.echo(f"export {variable}={shlex.quote(value)}")
 
 
 @_main.command("reset")

@@ -1,6 +1,7 @@
 """A person's hand on a box: its address and keys, its clock, its machines, its faults, its journal."""
 
 import json
+import os
 import urllib.error
 import urllib.request
 from collections.abc import Mapping, Sequence
@@ -9,6 +10,7 @@ from functools import cached_property
 from typing import Any
 
 import boto3
+from botocore.config import Config
 
 from cloudknot.testing.errors import BoxError
 from cloudknot.testing.faults import Fault, from_json, to_json
@@ -93,6 +95,7 @@ class Box:
             "AWS_DEFAULT_REGION": self.region,
             "AWS_REGION": self.region,
             "AWS_EC2_METADATA_DISABLED": "true",
+            **_without_proxy(os.environ),
         }
 
     @cached_property
@@ -110,7 +113,8 @@ class Box:
         **options
             As in `boto3.client`.
         """
-        return self.session.client(service, **{"endpoint_url": self.endpoint, **options})
+        config = Config(proxies={}).merge(options.pop("config", Config()))
+        return self.session.client(service, **{"endpoint_url": self.endpoint, "config": config, **options})
 
     def user(self, name: str, *policies: Mapping[str, Any]) -> boto3.Session:
         """Make a person who may do what these policies allow and nothing else; return a session of theirs.
@@ -229,6 +233,13 @@ class Box:
 
 # Not through a proxy of the environment: the box is on this machine.
 _OPENER = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+
+
+def _without_proxy(surroundings: Mapping[str, str]) -> dict[str, str]:
+    """Return the variables that keep requests to this machine from a proxy, beside what is exempt already."""
+    exempt = (surroundings.get("NO_PROXY") or surroundings.get("no_proxy") or "").split(",")
+    names = ",".join(dict.fromkeys([name for name in exempt if name] + ["127.0.0.1", "localhost"]))
+    return {"NO_PROXY": names, "no_proxy": names}
 
 
 def _message(error: urllib.error.HTTPError) -> str:

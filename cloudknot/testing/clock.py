@@ -3,6 +3,7 @@
 import heapq
 import itertools
 import logging
+import math
 import threading
 import time
 from collections.abc import Callable
@@ -74,10 +75,10 @@ class Clock:
         Raises
         ------
         ValueError
-            When `seconds` is negative: time does not go back.
+            When `seconds` is negative or has no end.
         """
-        if seconds < 0:
-            raise ValueError(f"time cannot go back: advance({seconds})")
+        if not 0 <= seconds < math.inf:
+            raise ValueError(f"time goes forward by a number of seconds, not by {seconds}")
         with self._moving:
             end = self.now() + seconds
             while timer := self._take(end):

@@ -4,6 +4,7 @@ import fcntl
 import importlib.util
 import json
 import os
+import re
 import subprocess
 import sys
 import time
@@ -21,6 +22,7 @@ __all__ = ["down", "find", "names", "running", "up"]
 _STATE = "box.json"
 _LOG = "box.log"
 _PATIENCE_S = 60.0
+_REGION = re.compile(r"[a-z]{2}(-[a-z]+)+-\d")
 
 
 def up(name: str = "default", *, executor: str = "docker", port: int = 0, region: str = "us-east-1") -> Box:
@@ -43,6 +45,8 @@ def up(name: str = "default", *, executor: str = "docker", port: int = 0, region
         When it cannot be started; the message has the reason.
     """
     folder = _folder(name)
+    if not _REGION.fullmatch(region):
+        raise BoxError(f"a region is named like us-east-1, not {region!r}")
     with _locked(folder):
         if box := find(name):
             return box

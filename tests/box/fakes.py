@@ -55,7 +55,7 @@ class FakeAccount:
     ended_tasks: list[str] = field(default_factory=list)
     pulls: list[tuple[str, str | None]] = field(default_factory=list)
     platform: dict[str, str] = field(default_factory=dict)
-    refusals: deque[NotStarted | None] = field(default_factory=deque)
+    refusals: deque[Exception | None] = field(default_factory=deque)
     """What `admit` says of the next tasks."""
     pull_refusal: NotStarted | None = None
     is_keeping_events: bool = True

@@ -46,6 +46,18 @@ def test_a_job_that_exits_with_another_code_than_0_fails(box: Box) -> None:
     assert box.job(job)["container"]["exitCode"] == 3
 
 
+def test_a_fault_of_the_box_at_its_start_ends_it_and_frees_its_place(
+    box: Box, caplog: pytest.LogCaptureFixture
+) -> None:
+    box.account.refusals.append(TypeError("unhashable"))
+    job = box.submit()
+    assert box.ending(job) == ("FAILED", "Task failed to start")
+    assert "TypeError: unhashable" in box.job(job)["container"]["reason"]
+    assert "TypeError: unhashable" in caplog.text
+    box.run(box.submit(), SUCCESS)
+    assert all(not host.job_ids for host in box.engine.hosts())
+
+
 def test_its_moments_are_those_of_the_box_in_milliseconds(box: Box) -> None:
     job = box.submit()
     box.clock.advance(5)

@@ -147,7 +147,7 @@ def test_a_container_can_be_found_and_leaves_no_volume(
 
 
 def test_limits_are_shares_and_memory_without_swap() -> None:
-    host = host_of(make_task("true", vcpus=0.25, memory_mib=100), network_mode="host")
+    host = host_of(make_task("true", vcpus=0.25, memory_mib=100))
     assert host["cpu_shares"] == 256
     assert host["mem_limit"] == host["memswap_limit"] == 100 << 20
     assert "nano_cpus" not in host
@@ -156,11 +156,10 @@ def test_limits_are_shares_and_memory_without_swap() -> None:
 
 def test_swap_gpus_and_privileges_are_asked_for_where_the_job_does() -> None:
     container = {"privileged": True, "linuxParameters": {"maxSwap": 50, "swappiness": 10}}
-    host = host_of(make_task("true", memory_mib=100, gpus=2, container=container), network_mode="bridge")
+    host = host_of(make_task("true", memory_mib=100, gpus=2, container=container))
     assert (host["memswap_limit"], host["mem_swappiness"]) == (150 << 20, 10)
     assert host["device_requests"][0]["Count"] == 2
     assert host["privileged"]
-    assert host["extra_hosts"] == {"host.docker.internal": "host-gateway"}
 
 
 def test_a_job_without_a_command_gets_that_of_its_image() -> None:
@@ -285,17 +284,6 @@ def test_a_container_that_somebody_removes_ends_its_task(
     engine.api.remove_container(container["Id"], force=True)
     assert told.outcome(task).exit_code in (None, 137)
     assert told.calls[task.id] == ["started", "ended"]
-
-
-def test_in_a_network_of_its_own_a_task_finds_the_box_at_the_gateway(
-    engine: DockerClient, told: Told, label: str
-) -> None:
-    executor = DockerExecutor(login=lambda _: None, label=label, network_mode="none", endpoint_port=4566)
-    task = make_task("sh", "-c", "echo $A $B", environment={"A": "http://localhost:4566", "B": "x:4566"})
-    executor.start(task, told)
-    told.outcome(task)
-    executor.close()
-    assert told.text(task) == ["http://host.docker.internal:4566 x:4566"]
 
 
 BOX = """

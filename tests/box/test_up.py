@@ -6,9 +6,11 @@ import signal
 import stat
 import subprocess
 import sys
+import threading
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import boto3
@@ -107,6 +109,62 @@ def test_a_box_that_was_killed_can_be_started_again(home: Path) -> None:
 def test_a_name_that_leads_elsewhere_is_refused(home: Path) -> None:
     with pytest.raises(BoxError, match="letters, digits"):
         up("../elsewhere")
+
+
+def test_a_region_that_is_none_is_refused(home: Path) -> None:
+    with pytest.raises(BoxError, match="like us-east-1"):
+        up(executor="process", region="bad region")
+
+
+def test_a_proxy_is_not_in_the_way(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("HTTP_PROXY", "http_proxy"):
+        monkeypatch.setenv(name, "http://127.0.0.1:9")
+    for name in ("NO_PROXY", "no_proxy"):
+        monkeypatch.setenv(name, "intranet")
+    box = up(executor="process")
+    assert box.client("s3").list_buckets()["Buckets"] == []
+    environment = run("env").stdout
+    assert who_am_i(environment).endswith("user/box")
+    assert "export NO_PROXY=intranet,127.0.0.1,localhost" in environment
+
+
+def test_a_reset_that_is_refused_changes_nothing(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DOCKER_HOST", "unix:///nowhere/docker.sock")
+    box = up(executor="process")
+    queue = cloud.make_queue(box)
+    with pytest.raises(BoxError, match="no docker engine answers"):
+        box.reset(executor="docker")
+    job = cloud.submit(box, cloud.make_definition(box, "true"), queue=queue)
+    assert cloud.finish(box, job)["status"] == "SUCCEEDED"
+
+
+def test_down_in_the_middle_of_a_reset_leaves_nothing(home: Path) -> None:
+    box = up(executor="process")
+    cloud.make_queue(box)
+    definition = cloud.make_definition(box, "sleep", "600")
+    cloud.wait_for(box, cloud.submit(box, definition, arrayProperties={"size": 20}), "PENDING")
+    resets = [threading.Thread(target=lambda: suppressed(box.reset)) for _ in range(3)]
+    for thread in resets:
+        thread.start()
+    down()
+    for thread in resets:
+        thread.join()
+    folder = str(home / "cloudknot" / "boxes" / "default")
+    assert [line for line in processes() if folder in line] == []
+
+
+def suppressed(act: Callable[[], None]) -> None:
+    with suppress(BoxError):
+        act()
+
+
+def processes() -> list[str]:
+    """Return the working folders of all processes of this machine."""
+    found = []
+    for entry in Path("/proc").glob("[0-9]*/cwd"):
+        with suppress(OSError):
+            found.append(str(entry.readlink()))
+    return found
 
 
 def test_a_port_that_is_taken_is_said(home: Path) -> None:

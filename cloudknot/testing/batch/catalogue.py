@@ -7,7 +7,7 @@ from cloudknot.testing.batch.account import Account, Trouble
 from cloudknot.testing.batch.definitions import Definitions
 from cloudknot.testing.batch.environments import Environments
 from cloudknot.testing.batch.place import Place
-from cloudknot.testing.batch.policies import Policies
+from cloudknot.testing.batch.policies import Policies, SchedulingPolicy
 from cloudknot.testing.batch.queues import Queues
 from cloudknot.testing.batch.values import ComputeEnvironment, JobDefinition, JobQueue
 from cloudknot.testing.clock import Clock
@@ -140,6 +140,17 @@ class Catalogue:
                 or self.making_policies.get(arn)
             )
             return made.tags if made and made.arn == arn else None
+
+    def tagged(self) -> list[tuple[str, dict[str, str]]]:
+        """Return the ARN and the tags of all that is here; of definitions what is ACTIVE."""
+        with self.lock:
+            made: list[ComputeEnvironment | JobQueue | JobDefinition | SchedulingPolicy] = [
+                *self.making_environments.all(),
+                *self.making_queues.all(),
+                *self.making_definitions.active(),
+                *self.making_policies.all(),
+            ]
+            return [(one.arn, dict(one.tags)) for one in made]
 
     # These are set after the makers were made.
 

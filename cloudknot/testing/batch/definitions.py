@@ -100,6 +100,10 @@ class Definitions:
         shown, rest = page(self._place.seen(made), params)
         return {"jobDefinitions": [_show(one) for one in shown], **rest}
 
+    def active(self) -> list[JobDefinition]:
+        """Return all revisions that are ACTIVE."""
+        return [made for made in self._all() if made.status == "ACTIVE"]
+
     def _all(self) -> list[JobDefinition]:
         return [made for revisions in self._revisions.values() for made in reversed(revisions)]
 

@@ -117,15 +117,6 @@ class Engine:
         catalogue.terminate_all = self._terminate_all
         self._wake()  # for environments that are there already
 
-    @property
-    def executor(self) -> Executor:
-        """What runs the containers; it may be exchanged while none runs."""
-        return self._running.executor
-
-    @executor.setter
-    def executor(self, executor: Executor) -> None:
-        self._running.executor = executor
-
     def submit(self, params: dict[str, Any]) -> dict[str, Any]:
         """Take a job (SubmitJob).
 
@@ -208,6 +199,11 @@ class Engine:
         with self._lock:
             job = self._records.find(arn.rpartition(":job/")[2])
             return job.tags if job else None
+
+    def tagged(self) -> Sequence[tuple[str, dict[str, str]]]:
+        """Return the ARN and the tags of all jobs; children are left out."""
+        with self._lock:
+            return [(job.arn, dict(job.tags)) for job in self._records.all()]
 
     def reclaim(self, name: str) -> None:
         """Take a machine back, as EC2 does with Spot; or a task of Fargate, by the task's or the job's id.

@@ -1,6 +1,6 @@
 """Scheduling policies: they are kept and shown; the box's jobs go first in, first out."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -88,6 +88,10 @@ class Policies:
         """Name all (ListSchedulingPolicies)."""
         shown, rest = page(self._place.seen(self._made.values()), params)
         return {"schedulingPolicies": [{"arn": one.arn} for one in shown], **rest}
+
+    def all(self) -> Sequence[SchedulingPolicy]:
+        """Return all, in the order in which they were made."""
+        return list(self._made.values())
 
     def get(self, arn: str) -> SchedulingPolicy | None:
         """Return the one of this ARN, if there is one."""

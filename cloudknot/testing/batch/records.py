@@ -36,6 +36,10 @@ class Records:
         """Return the jobs of a queue, the newest first; the children of arrays are not among them."""
         return list(reversed(self._by_queue.get(queue, {}).values()))
 
+    def all(self) -> list[Job]:
+        """Return all jobs; the children of arrays are not among them."""
+        return [job for jobs in self._by_queue.values() for job in jobs.values()]
+
     def open_jobs(self, queue: str) -> list[Job]:
         """Return those of a queue that have not ended."""
         return list(self._open.get(queue, {}).values())

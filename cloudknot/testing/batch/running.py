@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import secrets
 import threading
 from collections.abc import Callable, Sequence
@@ -17,6 +18,8 @@ from cloudknot.testing.batch.tasks import log_stream, make_task, network_of
 from cloudknot.testing.executors import Executor, Outcome
 
 __all__ = ["Running"]
+
+_LOG = logging.getLogger(__name__)
 
 _NOT_STARTED = "Task failed to start"
 _CANNOT_PULL = "CannotPull"
@@ -81,6 +84,11 @@ class Running:
             self._conclude(
                 job, Outcome(exit_code=None, reason=why.container_reason, status_reason=why.status_reason)
             )
+            return
+        except Exception as error:  # a fault of the box must not leave a job STARTING for ever
+            _LOG.exception("%s cannot be started", job.id)
+            reason = f"{type(error).__name__}: {error} (a fault of the box)"
+            self._conclude(job, Outcome(exit_code=None, reason=reason, status_reason=_NOT_STARTED))
             return
         self._jobs[attempt.task_id] = job
         if job.order.log_group is not None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import dataclasses
 import logging
 import queue
 import threading
@@ -17,7 +16,7 @@ from docker.errors import APIError, ImageNotFound
 from cloudknot.testing.executors import Observer, Outcome, Task
 from cloudknot.testing.executors.docker_leftovers import remove, sweep
 from cloudknot.testing.executors.docker_logs import Output
-from cloudknot.testing.executors.docker_options import config_of, host_of, via_gateway
+from cloudknot.testing.executors.docker_options import config_of, host_of
 from cloudknot.testing.executors.docker_outcomes import (
     FAILURES,
     UNWANTED,
@@ -67,10 +66,6 @@ class DockerExecutor:
         The box's name. Its containers have it as a label, and `sweep` finds them by it.
     at_once : int, default 16
         Containers that run side by side; others wait.
-    network_mode : str, default "host"
-        The containers' network. In that of the host the box has the same address as outside.
-    endpoint_port : int, optional
-        The box's port. In another network, variables that lead there are changed to lead to the host.
     """
 
     def __init__(
@@ -79,16 +74,12 @@ class DockerExecutor:
         login: Callable[[str], Mapping[str, Any] | None],
         label: str,
         at_once: int = 16,
-        network_mode: str = "host",
-        endpoint_port: int | None = None,
     ) -> None:
         if at_once < 1:
             raise ValueError(f"at_once must be at least 1, not {at_once}")
         self._login = login
         self._label = label
         self._at_once = at_once
-        self._network_mode = network_mode
-        self._port = endpoint_port if network_mode != "host" else None
         self._changed = threading.Condition()
         self._runs: dict[str, _Run] = {}
         self._waiting: dict[str, _Run] = {}
@@ -222,11 +213,9 @@ class DockerExecutor:
 
     def _create(self, api: Any, run: _Run) -> str:
         task = run.task
-        if self._port is not None:
-            task = dataclasses.replace(task, environment=via_gateway(task.environment, self._port))
         try:
             config = config_of(task, label=self._label)
-            host = host_of(task, network_mode=self._network_mode)
+            host = host_of(task)
             config["host_config"] = api.create_host_config(**host)
             login = self._login(task.image)
         except Exception as error:  # a definition that cannot be run here, or an account that gives no login

@@ -9,7 +9,7 @@ from docker.types import DeviceRequest, Ulimit
 
 from cloudknot.testing.executors import Task
 
-__all__ = ["BOX_LABEL", "JOB_LABEL", "TASK_LABEL", "config_of", "host_of", "via_gateway"]
+__all__ = ["BOX_LABEL", "JOB_LABEL", "TASK_LABEL", "config_of", "host_of"]
 
 BOX_LABEL = "cloudknot.testing.box"
 JOB_LABEL = "cloudknot.testing.job"
@@ -19,7 +19,6 @@ TASK_LABEL = "cloudknot.testing.task"
 _SHARES = 1024
 _FEWEST_SHARES = 2
 _PERMISSIONS = {"READ": "r", "WRITE": "w", "MKNOD": "m"}
-_GATEWAY = "host.docker.internal"
 
 
 def config_of(task: Task, *, label: str) -> dict[str, Any]:
@@ -42,13 +41,13 @@ def config_of(task: Task, *, label: str) -> dict[str, Any]:
     }
 
 
-def host_of(task: Task, *, network_mode: str) -> dict[str, Any]:
+def host_of(task: Task) -> dict[str, Any]:
     """Return the arguments of the SDK's ``create_host_config``."""
     container = task.container
     memory = task.memory_mib << 20
     return {
-        "network_mode": network_mode,
-        "extra_hosts": None if network_mode == "host" else {_GATEWAY: "host-gateway"},
+        # There the box has the same address as outside.
+        "network_mode": "host",
         "cpu_shares": max(_FEWEST_SHARES, round(_SHARES * task.vcpus)),
         "mem_limit": memory,
         "privileged": bool(container.get("privileged")),
@@ -67,23 +66,6 @@ def host_of(task: Task, *, network_mode: str) -> dict[str, Any]:
         "log_config": {"Type": "none"},
         **_linux(container.get("linuxParameters") or {}, memory),
     }
-
-
-def via_gateway(environment: Mapping[str, str], port: int) -> dict[str, str]:
-    """Return variables in which addresses of the box lead to it from a network of docker's own.
-
-    Examples
-    --------
-    >>> via_gateway({"AWS_ENDPOINT_URL": "http://127.0.0.1:4566/"}, 4566)
-    {'AWS_ENDPOINT_URL': 'http://host.docker.internal:4566/'}
-    """
-    changed = dict(environment)
-    for name, value in environment.items():
-        for host in ("127.0.0.1", "localhost"):
-            address = f"http://{host}:{port}"
-            if value == address or value.startswith(f"{address}/"):
-                changed[name] = f"http://{_GATEWAY}:{port}{value.removeprefix(address)}"
-    return changed
 
 
 def _linux(parameters: Mapping[str, Any], memory: int) -> dict[str, Any]:

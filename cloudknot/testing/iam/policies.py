@@ -11,7 +11,7 @@ from typing import Any
 
 from cloudknot.testing.iam.conditions import Condition, MalformedPolicy, parse_conditions
 from cloudknot.testing.iam.patterns import Context, Variables, fits, fits_arn
-from cloudknot.testing.iam.values import Ask, ContextValue, Decision, Layer, Principal
+from cloudknot.testing.iam.values import Ask, ContextValue, Decision, Grant, Layer, Principal
 
 __all__ = [
     "Ask",
@@ -87,11 +87,16 @@ class Policy:
         )
 
 
-def decide(principal: Principal, ask: Ask) -> Decision:
+def decide(principal: Principal, ask: Ask, grant: Grant | None = None) -> Decision:
     """Return whether a principal may do what he asks.
 
     A deny in any policy wins. Then his own policies must allow it, and so must the permissions boundary
-    and the session's policy where there are some. Root may do all.
+    and the session's policies where there are some. Root may do all.
+
+    In one account the policy of the resource may allow it, too. Where it names the caller himself (a user, a
+    session, everyone), that suffices. Where it names his role, boundary and session policies still count.
+    Where it names the account, it leaves the decision to the caller's policies (IAM user guide, "Policy
+    evaluation for requests within a single account").
 
     Parameters
     ----------
@@ -99,6 +104,8 @@ def decide(principal: Principal, ask: Ask) -> Decision:
         Who asks.
     ask : Ask
         What he asks for.
+    grant : Grant, optional
+        What the policy of the resource says, where it has one.
     """
     if principal.kind == "root":
         return Decision(is_allowed=True)
@@ -106,8 +113,8 @@ def decide(principal: Principal, ask: Ask) -> Decision:
     layers: list[tuple[Layer, tuple[Policy, ...]]] = [("identity-based policy", principal.policies)]
     if principal.boundary:
         layers.append(("permissions boundary", (principal.boundary,)))
-    if principal.session_policy:
-        layers.append(("session policy", (principal.session_policy,)))
+    if principal.session_policies is not None:
+        layers.append(("session policy", principal.session_policies))
     effects = {
         layer: {effect for policy in policies for effect in policy.effects(ask.action, ask.resource, context)}
         for layer, policies in layers
@@ -115,6 +122,13 @@ def decide(principal: Principal, ask: Ask) -> Decision:
     for layer, said in effects.items():
         if "Deny" in said:
             return Decision(is_allowed=False, is_explicit=True, layer=layer)
+    if grant is not None:
+        if grant.is_denied or (grant.is_required and not grant.whom):
+            return Decision(is_allowed=False, is_explicit=grant.is_denied, layer=grant.layer)
+        if grant.whom == "principal":
+            return Decision(is_allowed=True)
+        if grant.whom == "role":
+            effects["identity-based policy"].add("Allow")
     for layer, said in effects.items():
         if "Allow" not in said:
             return Decision(is_allowed=False, layer=layer)

@@ -1,5 +1,6 @@
 """Who asks, with all policies that count for him, read from moto's IAM and STS."""
 
+import json
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -95,8 +96,13 @@ def _user(account: str, user: Any) -> Principal:
 
 def _policies(account: str, owner: Any) -> tuple[Policy, ...]:
     """Return the inline policies of a user, group or role, and the managed ones that are attached."""
-    inline = [parse_or_deny(document) for document in list(owner.policies.values())]
+    inline = [parse_or_deny(_as_text(document)) for document in list(owner.policies.values())]
     return (*inline, *(_default_version(policy) for policy in list(owner.managed_policies.values())))
+
+
+def _as_text(document: str | Mapping[str, Any]) -> str:
+    """Return a policy as text: moto keeps that of a stack's role as it stands in the template."""
+    return document if isinstance(document, str) else json.dumps(document)
 
 
 def _default_version(policy: Any) -> Policy:

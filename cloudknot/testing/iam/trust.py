@@ -1,15 +1,16 @@
-"""Policies that belong to a resource: whom a role trusts, and who may send to a queue."""
+"""Policies that belong to a resource: whom they name, and what they allow to those. Pure."""
 
 from collections.abc import Mapping
 from typing import Any
 
 from cloudknot.testing.iam.patterns import Context
 from cloudknot.testing.iam.policies import MalformedPolicy, Policy, Statement, context_of
-from cloudknot.testing.iam.values import ContextValue
+from cloudknot.testing.iam.values import Ask, ContextValue, Grant, Layer, Principal, Whom
 
-__all__ = ["admits", "may_assume", "may_send"]
+__all__ = ["admits", "grant", "may_assume", "may_send"]
 
 Document = str | Mapping[str, Any]
+_STRENGTH: tuple[Whom, ...] = ("", "account", "role", "principal")
 
 
 def may_assume(
@@ -55,6 +56,72 @@ def may_send(document: Document, service: str, queue_arn: str, source_arn: str) 
         queue_arn,
         {"aws:SourceArn": source_arn, "aws:SourceAccount": account},
     )
+
+
+def grant(
+    document: Document,
+    principal: Principal,
+    ask: Ask,
+    *,
+    is_required: bool = False,
+    layer: Layer = "resource-based policy",
+) -> Grant:
+    """Return what the policy of a resource says to an ask of somebody in the same account.
+
+    Parameters
+    ----------
+    document : str or mapping
+        The policy; a malformed one says nothing.
+    principal : Principal
+        Who asks.
+    ask : Ask
+        What he asks for.
+    is_required : bool
+        Whether nothing is allowed that this policy does not allow.
+    layer : str
+        What the policy is called in a refusal.
+    """
+    said = Grant(is_required=is_required, layer=layer)
+    try:
+        policy = Policy.parse(document)
+    except MalformedPolicy:
+        return said
+    keys = context_of(principal.context, ask.context)
+    variables = keys if policy.has_variables else None
+    whom: Whom = ""
+    for statement in policy.statements:
+        found = _whom(statement, principal)
+        if found and statement.applies(ask.action, ask.resource, keys, variables):
+            if statement.is_deny:
+                return Grant(is_denied=True, is_required=is_required, layer=layer)
+            whom = max(whom, found, key=_STRENGTH.index)
+    return Grant(whom=whom, is_required=is_required, layer=layer)
+
+
+def _whom(statement: Statement, principal: Principal) -> Whom:
+    """Return how a statement names somebody."""
+    if statement.principals is None:
+        return ""
+    found = (
+        _how(kind, name, principal) for kind, names in statement.principals.items() for name in names
+    )
+    strongest: Whom = max(found, key=_STRENGTH.index, default="")
+    if statement.is_not_principal:
+        return "" if strongest else "principal"
+    return strongest
+
+
+def _how(kind: str, name: str, principal: Principal) -> Whom:
+    if kind == "*" or (kind == "AWS" and name == "*"):
+        return "principal"  # {"AWS": "*"} is everyone, too
+    if kind != "AWS" or principal.kind == "anonymous":
+        return ""
+    if name == principal.arn:
+        return "principal"
+    if principal.kind == "assumed-role" and name == principal.context.get("aws:PrincipalArn"):
+        return "role"
+    is_account = name in (principal.account, f"arn:aws:iam::{principal.account}:root")
+    return "account" if is_account else ""
 
 
 def admits(

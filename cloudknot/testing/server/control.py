@@ -53,7 +53,8 @@ class Control:
         if what.startswith("credentials/"):
             found = self._world.roles.credentials(what.removeprefix("credentials/"))
             return _answer(start_response, 200 if found else 404, found or {"message": "no such task"})
-        if not hmac.compare_digest(environ.get("HTTP_X_BOX_TOKEN", ""), self._world.settings.token):
+        token = str(environ.get("HTTP_X_BOX_TOKEN", "")).encode()
+        if not hmac.compare_digest(token, self._world.settings.token.encode()):
             return _answer(start_response, 403, {"message": "not the token of this box"})
         door = self._doors.get((environ["REQUEST_METHOD"], what))
         if door is None:

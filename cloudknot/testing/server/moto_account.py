@@ -3,6 +3,7 @@
 import json
 from datetime import timedelta
 
+from moto.core.base_backend import AccountSpecificBackend
 from moto.iam.models import iam_backends
 from moto.moto_api._internal.models import moto_api_backend
 
@@ -16,6 +17,8 @@ _ALL = {"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": "*"
 def reset(access_key: str, secret_key: str) -> None:
     """Forget everything, and make the user `box`, an administrator with this access key."""
     moto_api_backend.reset()
+    # The names of regions are kept there, each with all that its account had: 128 accounts of the past.
+    AccountSpecificBackend._generate_regions.cache_clear()
     iam = iam_backends[ACCOUNT_ID]["aws"]
     user = iam.create_user(region_name="us-east-1", user_name=ADMIN)
     iam.put_user_policy(ADMIN, "administrator", json.dumps(_ALL))

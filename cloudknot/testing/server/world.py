@@ -12,7 +12,7 @@ from cloudknot.testing.clock import Clock
 from cloudknot.testing.ecr.installing import install as install_ecr
 from cloudknot.testing.executors import Executor
 from cloudknot.testing.faults import Faults
-from cloudknot.testing.server import moto_account
+from cloudknot.testing.server import inventory, moto_account
 from cloudknot.testing.server.account import RegionalAccount
 from cloudknot.testing.server.journal import Journal
 from cloudknot.testing.server.regions import Regions
@@ -57,10 +57,13 @@ class World:
         self._make_executor = make_executor
         self._resetting = threading.Lock()
         self._executor: Executor | None = None
+        self._is_removed = False
+        self.executor_name = ""
         self.registry = install_ecr(
             settings.port, settings.folder / "registry", account_id=settings.account_id
         )
         install_stacks(self._call_batch)
+        inventory.install(self._tagged_in_batch)
 
     def reset(self, *, executor: str, seed: int = 0, ticking: bool = True) -> None:
         """End every job and begin with an empty account.
@@ -73,13 +76,20 @@ class World:
             Of the faults.
         ticking : bool
             Whether the box's time goes on by itself.
+
+        Raises
+        ------
+        ValueError
+            When that executor cannot be had, or the box goes down; then nothing has changed.
         """
         with self._resetting:
-            self.close()
+            if self._is_removed:
+                raise ValueError("the box is going down")
+            runner = self._make_executor[executor](self)  # before anything ends: it may not be there
+            self._close()
             moto_account.reset(self.settings.access_key, self.settings.secret_key)
             self.registry.clear()
-            self.executor_name = executor
-            self._executor = self._make_executor[executor](self)
+            self._executor, self.executor_name = runner, executor
             self.clock = Clock(ticking=ticking)
             self.faults = Faults(seed)
             self.journal = Journal()
@@ -87,29 +97,34 @@ class World:
             self.regions = Regions(
                 account_id=self.settings.account_id,
                 clock=self.clock,
-                executor=self._executor,
+                executor=runner,
                 trouble=self.faults,
                 account_in=self._account_in,
             )
 
-    def close(self) -> None:
-        """End every job; returns when nothing of them is left."""
+    def remove(self) -> None:
+        """End every job, and remove the box's files; returns when nothing is left."""
+        with self._resetting:
+            self._is_removed = True
+            self._close()
+            shutil.rmtree(self.settings.folder / "registry", ignore_errors=True)
+
+    def _close(self) -> None:
         if self._executor is not None:
             self.regions.close()
             self._executor.close()
             self.clock.close()
             self._executor = None
 
-    def remove(self) -> None:
-        """Close, and remove the box's files."""
-        self.close()
-        shutil.rmtree(self.settings.folder / "registry", ignore_errors=True)
-
     def _call_batch(self, region: str, operation: str, params: dict[str, Any]) -> dict[str, Any]:
         reply = self.regions[region].api.handle(operation, params, size=0)
         # CloudFormation waits until what it has begun is there, or gone.
         self.regions[region].catalogue.settle()
         return reply
+
+    def _tagged_in_batch(self, region: str) -> list[tuple[str, dict[str, str]]]:
+        batch = self.regions[region]
+        return [*batch.catalogue.tagged(), *batch.engine.tagged()]
 
     def _account_in(self, region: str) -> Account:
         return RegionalAccount(self.settings.account_id, region, port=self.settings.port, roles=self.roles)
