@@ -51,9 +51,10 @@ TESTING: dict[str, set[str]] = {
 ONLY_IN = {
     "pickle": {"runner/pickles.py"},
     "cloudpickle": {"runner/pickles.py"},
-    "boto3": {"runner/stores.py", "testing/box.py", "testing/pytest_plugin.py"},
+    "boto3": {"runner/stores.py", "testing/box.py", "testing/pytest_plugin.py", "testing/stacks/calls.py"},
     "botocore": {"testing/batch/model.py", "testing/iam/signatures.py", "testing/box.py"}
-    | {f"testing/wire/{name}.py" for name in ("requests", "errors", "models")},
+    | {f"testing/wire/{name}.py" for name in ("requests", "errors", "models")}
+    | {f"testing/stacks/{name}.py" for name in ("buckets", "calls", "reasons")},
     "docker": {
         f"docker_engine/{name}.py"
         for name in ("connection", "containers", "images", "layers", "pulling", "explaining")

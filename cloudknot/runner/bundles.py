@@ -33,7 +33,9 @@ def write_bundle(store: Store, files: Mapping[str, bytes]) -> str:
         buffer = io.BytesIO()
         with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
             for name in sorted(files):
-                archive.writestr(zipfile.ZipInfo(name, _EPOCH), files[name])
+                # What a ZipInfo says of compression goes before the archive's.
+                entry = zipfile.ZipInfo(name, _EPOCH)
+                archive.writestr(entry, files[name], compress_type=zipfile.ZIP_DEFLATED)
         store.put(key, buffer.getvalue(), if_absent=True)
     return key
 

@@ -159,6 +159,7 @@ def test_an_update_changes_adds_and_removes(aws_box: Box) -> None:
     cloudformation.update_stack(
         StackName="lab",
         TemplateBody=json.dumps(template),
+        Capabilities=["CAPABILITY_IAM"],
         Parameters=[{"ParameterKey": name, "ParameterValue": value} for name, value in parameters.items()],
     )
     assert state(cloudformation)["StackStatus"] == "UPDATE_COMPLETE"
@@ -192,7 +193,8 @@ def test_a_resource_that_fails_is_said_and_all_is_rolled_back(aws_box: Box) -> N
 
 def test_what_a_resource_needs_is_asked_of_who_makes_the_stack(aws_box: Box) -> None:
     allowed = cloud.policy(
-        ("cloudformation:*", "*"), ("iam:*", "*"), ("ecr:*", "*"), ("batch:Create*", "*"), ("batch:Tag*", "*")
+        (["cloudformation:*", "iam:*", "ecr:*"], "*"),
+        (["batch:Create*", "batch:Tag*", "batch:Update*", "batch:Delete*"], "*"),
     )
     ada = aws_box.user("ada", allowed).client("cloudformation", endpoint_url=aws_box.endpoint)
     assert create(ada)["StackStatus"] == "ROLLBACK_COMPLETE"
@@ -208,6 +210,7 @@ def test_a_change_set_shows_and_then_makes(aws_box: Box) -> None:
         ChangeSetName="first",
         ChangeSetType="CREATE",
         TemplateBody=json.dumps(TEMPLATE),
+        Capabilities=["CAPABILITY_IAM"],
         Parameters=[{"ParameterKey": "Subnets", "ParameterValue": "subnet-1"}],
     )
     shown = cloudformation.describe_change_set(StackName="lab", ChangeSetName="first")["Changes"]

@@ -192,7 +192,6 @@ def use_iam(side: Side, iam: Any, sts: Any) -> None:
     ask(side, "iam: not there", iam, "get_role", RoleName="none")
     ask(side, "iam: a bad policy", iam, "put_role_policy", RoleName="r", PolicyName="p", PolicyDocument="{")
     ask(side, "sts: who am I", sts, "get_caller_identity")
-    ask(side, "sts: a session", sts, "get_session_token")
 
 
 def use_logs(side: Side, logs: Any) -> None:

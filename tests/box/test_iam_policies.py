@@ -29,7 +29,7 @@ def ada(*policies: Policy, boundary: Policy | None = None, session: Policy | Non
         kind="user",
         policies=policies,
         boundary=boundary,
-        session_policy=session,
+        session_policies=None if session is None else (session,),
         context={"aws:username": "ada", "aws:PrincipalTag/team": "x*"},
     )
 

@@ -3,6 +3,7 @@ from typing import Any
 import pytest
 
 from cloudknot.testing.iam.stack_actions import asks_of_resource
+from cloudknot.testing.iam.stack_updates import asks_of_update
 
 ACCOUNT, REGION = "123456789012", "eu-west-1"
 BATCH = f"arn:aws:batch:{REGION}:{ACCOUNT}:"
@@ -164,3 +165,32 @@ def test_a_resource_without_a_name_has_the_one_that_the_stack_gives_it() -> None
         "AWS::IAM::Role", {"RoleName": {"Ref": "x"}}, "create", ACCOUNT, REGION, name="s-Role-1"
     )
     assert ask.resource == IAM + "role/s-Role-1"
+
+
+@pytest.mark.parametrize(
+    ("kind", "properties", "changed", "name", "expected"),
+    [
+        ("AWS::Batch::JobQueue", {}, {"Priority"}, "q", [("batch:UpdateJobQueue", BATCH + "job-queue/q")]),
+        (
+            "AWS::IAM::Role",
+            {"RoleName": "r"},
+            {"Policies", "Tags"},
+            "r",
+            [("iam:PutRolePolicy", IAM + "role/r"), ("iam:TagRole", IAM + "role/r")],
+        ),
+        ("AWS::S3::Bucket", {}, {"Tags"}, "b", [("s3:PutBucketTagging", "arn:aws:s3:::b")]),
+        ("AWS::EC2::VPC", {}, {"Tags"}, "vpc-1", [("ec2:CreateTags", EC2 + "vpc/vpc-1")]),
+        (
+            "AWS::SQS::Queue",
+            {"QueueName": "q"},
+            {"DelaySeconds"},
+            "u",
+            [("sqs:SetQueueAttributes", SQS + "q")],
+        ),
+    ],
+)
+def test_what_changing_a_resource_needs(
+    kind: str, properties: dict[str, Any], changed: set[str], name: str, expected: list[tuple[str, str]]
+) -> None:
+    asks = asks_of_update(kind, properties, changed, ACCOUNT, REGION, name=name)
+    assert [(ask.action, ask.resource) for ask in asks] == expected

@@ -9,8 +9,8 @@ from moto.ecr.models import Repository, ecr_backends
 from cloudknot.testing.ecr.images import BoxEcrBackend
 from cloudknot.testing.ecr.store import find_image
 from cloudknot.testing.ecr.tokens import Caller, Grant, Tokens
-from cloudknot.testing.iam.policies import decide
 from cloudknot.testing.iam.principals import find
+from cloudknot.testing.iam.resource_policies import decide_with_resource
 from cloudknot.testing.iam.values import Ask, Principal
 from cloudknot.testing.registry.errors import RegistryError, repository_unknown
 from cloudknot.testing.registry.manifests import Manifest
@@ -31,7 +31,7 @@ def by_policies(caller: Caller, action: str, resource: str) -> str | None:
     if not isinstance(who, Principal):
         return _NOBODY
     ask = Ask(action=action, resource=resource)
-    decision = decide(who, ask)
+    decision = decide_with_resource(who, ask)
     return None if decision.is_allowed else decision.words_for(who, ask)
 
 

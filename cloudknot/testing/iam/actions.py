@@ -20,6 +20,7 @@ _PREFIXES = {
     "efs": "elasticfilesystem",
     "stepfunctions": "states",
 }
+_WITH_OWN_TAG_KEYS = {"ec2", "iam", "ecr", "secretsmanager", "ssm"}
 _SERVICES = {
     **SERVICES,
     "batch": batch_actions.asks,
@@ -98,4 +99,13 @@ def _context(request: WireRequest, account: str, now: float) -> dict[str, Contex
 
 
 def _resource_tags(tags_of: TagsOf, resource: str) -> dict[str, ContextValue]:
-    return {f"aws:ResourceTag/{key}": value for key, value in tags_of(resource).items()}
+    tags = tags_of(resource)
+    if not tags:
+        return {}
+    service = resource.split(":", 3)[2]
+    prefixes = ["aws:ResourceTag"]
+    if service in _WITH_OWN_TAG_KEYS:
+        prefixes.append(f"{service}:ResourceTag")
+    if service == "s3":
+        prefixes = ["s3:ExistingObjectTag"]  # objects have no aws:ResourceTag
+    return {f"{prefix}/{key}": value for prefix in prefixes for key, value in tags.items()}

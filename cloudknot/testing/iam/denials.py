@@ -33,6 +33,8 @@ def denial(request: WireRequest, principal: Principal, ask: Ask, decision: Decis
     """
     if ask.action == "logs:TagResource" and request.operation == "CreateLogGroup":
         return _BAD_REQUEST, "AccessDeniedException", _NO_TAGS_OF_LOGS.format(account=principal.account)
+    if principal.kind == "anonymous":
+        return _FORBIDDEN, "AccessDenied", "Access Denied"
     words = decision.words_for(principal, _as_worded(request.service, ask))
     if request.protocol == "ec2":
         return (

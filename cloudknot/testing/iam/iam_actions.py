@@ -68,7 +68,7 @@ def _about(operation: str, params: Mapping[str, Any], place: Place) -> tuple[str
 
 
 def sts_asks(operation: str, params: Mapping[str, Any], place: Place) -> list[Ask]:
-    """Return what a call of STS needs; the role's trust policy is asked besides (`trust.may_assume`)."""
+    """Return what a call of STS needs; the role's trust policy is asked besides (`resource_policies`)."""
     if operation in _FREE:
         return []
     if operation == "GetFederationToken":
@@ -77,13 +77,18 @@ def sts_asks(operation: str, params: Mapping[str, Any], place: Place) -> list[As
     if operation != "AssumeRole":
         return [Ask(action=f"sts:{operation}")]
     tags = tags_in(flat_list(params, "Tags"))
+    transitive = tuple(str(value) for name, value in params.items() if name.startswith("TransitiveTagKeys."))
+    if transitive:
+        tags["sts:TransitiveTagKeys"] = transitive
     context: dict[str, ContextValue] = {
         f"sts:{member}": str(params[member])
         for member in ("ExternalId", "RoleSessionName", "SourceIdentity")
         if params.get(member)
     }
     resource = str(params.get("RoleArn") or "*")
-    needed = [Ask(action="sts:AssumeRole", resource=resource, context=context | tags)]
+    actions = ["AssumeRole"]
     if tags:
-        needed.append(Ask(action="sts:TagSession", resource=resource, context=tags))
-    return needed
+        actions.append("TagSession")
+    if params.get("SourceIdentity"):
+        actions.append("SetSourceIdentity")
+    return [Ask(action=f"sts:{action}", resource=resource, context=context | tags) for action in actions]

@@ -25,7 +25,7 @@ class Holder:
     user: Any = None
     """moto's user, for a key that lasts."""
     session: Any = None
-    """moto's assumed role, for a temporary one."""
+    """moto's assumed role, or a `UserSession`, for a temporary one."""
 
 
 def holder_of(access_key: str) -> Holder | None:

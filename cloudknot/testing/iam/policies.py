@@ -122,17 +122,20 @@ def decide(principal: Principal, ask: Ask, grant: Grant | None = None) -> Decisi
     for layer, said in effects.items():
         if "Deny" in said:
             return Decision(is_allowed=False, is_explicit=True, layer=layer)
-    if grant is not None:
-        if grant.is_denied or (grant.is_required and not grant.whom):
-            return Decision(is_allowed=False, is_explicit=grant.is_denied, layer=grant.layer)
-        if grant.whom == "principal":
-            return Decision(is_allowed=True)
-        if grant.whom == "role":
-            effects["identity-based policy"].add("Allow")
+    if grant is not None and (decision := _decide_by(grant)) is not None:
+        return decision
+    if grant is not None and grant.whom == "role":
+        effects["identity-based policy"].add("Allow")
     for layer, said in effects.items():
         if "Allow" not in said:
             return Decision(is_allowed=False, layer=layer)
     return Decision(is_allowed=True)
+
+
+def _decide_by(grant: Grant) -> Decision | None:
+    if grant.is_denied or (grant.is_required and not grant.whom):
+        return Decision(is_allowed=False, is_explicit=grant.is_denied, layer=grant.layer)
+    return Decision(is_allowed=True) if grant.whom == "principal" else None
 
 
 def context_of(*parts: Mapping[str, ContextValue]) -> dict[str, ContextValue]:

@@ -2,15 +2,17 @@
 
 import json
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from typing import Any
 
 from moto.iam.models import iam_backends
 
 from cloudknot.testing.iam.keys import holder_of
 from cloudknot.testing.iam.policies import Policy, parse_or_deny
+from cloudknot.testing.iam.sessions import Terms, UserSession, terms_of
 from cloudknot.testing.iam.values import ContextValue, Principal
 
-__all__ = ["Principal", "find", "role_session", "root"]
+__all__ = ["Principal", "find", "role_session", "root", "session_kind"]
 
 _NOTHING = Policy(statements=())
 
@@ -19,7 +21,7 @@ def find(access_key: str, region: str = "us-east-1") -> Principal | None:
     """Return who has an access key, or None for a key that nobody has.
 
     A user has the inline and managed policies of his own and of his groups. A session has those of its role,
-    and the session policy that AssumeRole was given.
+    and the session policies that AssumeRole was given. That of a user has the user's.
 
     Parameters
     ----------
@@ -34,7 +36,16 @@ def find(access_key: str, region: str = "us-east-1") -> Principal | None:
     if holder.user is not None:
         return _user(holder.account, holder.user)
     session = holder.session
-    return role_session(holder.account, session.role_arn, session.session_name, session.policy or None)
+    if isinstance(session, UserSession):
+        return _user_session(holder.account, session)
+    return role_session(holder.account, session.role_arn, session.session_name, terms_of(session))
+
+
+def session_kind(access_key: str) -> str | None:
+    """Return the kind of a user's session: `session-token`, `federation`; None for any other key."""
+    holder = holder_of(access_key)
+    session = holder.session if holder is not None else None
+    return session.kind if isinstance(session, UserSession) else None
 
 
 def root(account: str) -> Principal:
@@ -42,7 +53,7 @@ def root(account: str) -> Principal:
     return Principal(arn=f"arn:aws:iam::{account}:root", account=account, kind="root")
 
 
-def role_session(account: str, role_arn: str, session: str, policy: str | None = None) -> Principal:
+def role_session(account: str, role_arn: str, session: str, terms: Terms | None = None) -> Principal:
     """Return a role as somebody has assumed it; a role that is gone may do nothing.
 
     Parameters
@@ -53,9 +64,10 @@ def role_session(account: str, role_arn: str, session: str, policy: str | None =
         The role.
     session : str
         The session's name: the last part of its ARN.
-    policy : str, optional
-        The session policy, as JSON.
+    terms : Terms, optional
+        What it was lent with.
     """
+    terms = terms or Terms()
     role = _role(account, role_arn)
     name = role_arn.rpartition("/")[2]
     return Principal(
@@ -64,15 +76,58 @@ def role_session(account: str, role_arn: str, session: str, policy: str | None =
         kind="assumed-role",
         policies=_policies(account, role) if role is not None else (),
         boundary=_boundary(account, role),
-        session_policy=parse_or_deny(policy) if policy else None,
+        session_policies=_session_policies(account, terms),
         context={
             "aws:PrincipalArn": role_arn,
             "aws:PrincipalAccount": account,
             "aws:PrincipalType": "AssumedRole",
             "aws:userid": f"{role.id if role is not None else 'AROAGONE'}:{session}",
             **_tags(role.tags if role is not None else ()),
+            **_session_keys(terms),
         },
     )
+
+
+def _user_session(account: str, session: UserSession) -> Principal | None:
+    user = _backend(account).users.get(session.user_name)
+    if user is None:
+        return None
+    whole = _user(account, user)
+    # STS says so of a key without a device (IAM user guide, "aws:MultiFactorAuthPresent").
+    keys: dict[str, ContextValue] = {"aws:MultiFactorAuthPresent": "false"}
+    if session.kind == "session-token":
+        return replace(whole, context={**whole.context, **keys})
+    return Principal(
+        arn=session.arn,
+        account=account,
+        kind="federated-user",
+        policies=whole.policies,
+        boundary=whole.boundary,
+        # Without a policy a federated user may do nothing that his lender may.
+        session_policies=_session_policies(account, session.terms) or (),
+        context={
+            "aws:PrincipalArn": session.arn,
+            "aws:PrincipalAccount": account,
+            "aws:PrincipalType": "FederatedUser",
+            "aws:userid": session.user_id,
+            **_session_keys(session.terms),
+            **keys,
+        },
+    )
+
+
+def _session_policies(account: str, terms: Terms) -> tuple[Policy, ...] | None:
+    if not terms.policy and not terms.policy_arns:
+        return None
+    own = (parse_or_deny(terms.policy),) if terms.policy else ()
+    return (*own, *(_managed(account, arn) for arn in terms.policy_arns))
+
+
+def _session_keys(terms: Terms) -> dict[str, ContextValue]:
+    keys: dict[str, ContextValue] = {f"aws:PrincipalTag/{key}": value for key, value in terms.tags.items()}
+    if terms.source_identity:
+        keys["aws:SourceIdentity"] = terms.source_identity
+    return keys
 
 
 def _user(account: str, user: Any) -> Principal:
@@ -113,9 +168,11 @@ def _default_version(policy: Any) -> Policy:
 
 
 def _boundary(account: str, owner: Any) -> Policy | None:
-    arn = getattr(owner, "permissions_boundary_arn", None)  # moto's users have none
-    if not arn:
-        return None
+    arn = getattr(owner, "permissions_boundary_arn", None)  # moto's own users have none
+    return _managed(account, arn) if arn else None
+
+
+def _managed(account: str, arn: str) -> Policy:
     policy = _backend(account).managed_policies.get(arn)
     return _NOTHING if policy is None else _default_version(policy)
 

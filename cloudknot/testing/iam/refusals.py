@@ -11,9 +11,11 @@ __all__ = [
     "incomplete",
     "no_content_hash",
     "not_signed",
+    "not_to_session",
     "too_large",
     "too_old",
     "unknown_key",
+    "unverified",
     "wrong_body",
     "wrong_signature",
     "wrong_token",
@@ -24,6 +26,9 @@ _EXPIRED = "The security token included in the request is expired"
 _MISMATCH = (
     "The request signature we calculated does not match the signature you provided. Check your AWS Secret "
     "Access Key and signing method. Consult the service documentation for details."
+)
+_NO_IDENTITY_CENTER = (
+    "The box has no IAM Identity Center: use an access key of the box, or assume one of its roles"
 )
 _NOT_VALIDATED = "AWS was not able to validate the provided access credentials"
 # These speak JSON now, and kept the codes of their time with `query`.
@@ -63,6 +68,10 @@ def _say(request: WireRequest, words: _Words) -> Refused:
 
 def not_signed(request: WireRequest) -> Refused:
     """Refuse what nobody signed; the box has nothing that is open to all."""
+    if request.service == "sso":
+        return Refused("UnauthorizedException", _NO_IDENTITY_CENTER, 401)
+    if request.service == "sso-oidc":
+        return Refused("UnauthorizedClientException", _NO_IDENTITY_CENTER, 400)
     missing = ("MissingAuthenticationToken", "Request is missing Authentication Token", 403)
     return _say(
         request,
@@ -73,6 +82,29 @@ def not_signed(request: WireRequest) -> Refused:
             json=("MissingAuthenticationTokenException", "Missing Authentication Token", 400),
         ),
     )
+
+
+def not_to_session(request: WireRequest, kind: str | None) -> Refused | None:
+    """Refuse what a session of a user may not do, whatever his policies say; None for all else.
+
+    IAM takes no such keys (without a device), and STS no more than is said here (STS API reference,
+    GetSessionToken and GetFederationToken).
+    """
+    if kind is None or request.service not in ("iam", "sts"):
+        return None
+    if request.service == "iam":
+        return unknown_key(request)
+    if request.operation == "GetCallerIdentity" or (kind, request.operation) == (
+        "session-token",
+        "AssumeRole",
+    ):
+        return None
+    return Refused("AccessDenied", f"Cannot call {request.operation} with session credentials", 403)
+
+
+def unverified(request: WireRequest) -> Refused:
+    """Refuse a role to whom an identity provider vouches for: there is none in the box that could."""
+    return Refused("AccessDenied", f"Not authorized to perform sts:{request.operation}", 403)
 
 
 def incomplete(request: WireRequest) -> Refused:

@@ -18,6 +18,7 @@ from cloudknot.testing.iam.values import Ask, Decision, Grant, Principal
 
 __all__ = ["decide_with_resource", "grant_of"]
 
+_OF_ROLES = {"sts:AssumeRole", "sts:TagSession", "sts:SetSourceIdentity"}
 _NOBODY: dict[str, Any] = {"Version": "2012-10-17", "Statement": []}
 
 
@@ -37,10 +38,8 @@ def decide_with_resource(principal: Principal, ask: Ask) -> Decision:
 def grant_of(principal: Principal, ask: Ask) -> Grant | None:
     """Return what the policy of the resource says to an ask, or None for a resource that has no policy."""
     service = ask.action.partition(":")[0]
-    if service == "sts":
-        if ":role/" not in ask.resource:
-            return None
-        trust = _of_role(ask.resource) or _NOBODY
+    if ask.action in _OF_ROLES:
+        trust = _of_role(principal.account, ask.resource) or _NOBODY
         return grant(trust, principal, ask, is_required=True, layer="role trust policy")
     find = _FINDERS.get(service)
     if find is None or not ask.resource.startswith("arn:"):
@@ -49,8 +48,8 @@ def grant_of(principal: Principal, ask: Ask) -> Grant | None:
     return None if not document else grant(document, principal, ask, is_required=service == "kms")
 
 
-def _of_role(arn: str) -> Document | None:
-    roles = list(iam_backends[arn.split(":")[4]]["aws"].roles.values())
+def _of_role(account: str, arn: str) -> Document | None:
+    roles = list(iam_backends[account]["aws"].roles.values())
     return next((role.assume_role_policy_document for role in roles if role.arn == arn), None)
 
 
@@ -82,15 +81,15 @@ def _of_topic(arn: str) -> Document | None:
 def _of_secret(arn: str) -> Document | None:
     _, _, _, region, account, _ = arn.split(":", 5)
     secrets = list(secretsmanager_backends[account][region].secrets.values())
-    return next((secret.policy for secret in secrets if secret.arn == arn), None)
+    return next((getattr(secret, "policy", None) for secret in secrets if secret.arn == arn), None)
 
 
 def _of_key(arn: str) -> Document | None:
     _, _, _, region, account, name = arn.split(":", 5)
-    backend = kms_backends[account][region]
+    keys = kms_backends[account][region].keys
     if name.startswith("alias/"):
-        name = f"key/{backend.get_key_id_from_alias(name)}"
-    found = backend.keys.get(name.removeprefix("key/"))
+        return next((key.policy for key in list(keys.values()) if name in key.aliases), None)
+    found = keys.get(name.removeprefix("key/"))
     return found.policy if found is not None else None
 
 

@@ -8,7 +8,7 @@ from cloudknot.testing.iam.arns import Place
 from cloudknot.testing.iam.values import Ask, ContextValue
 from cloudknot.testing.wire.values import WireRequest
 
-__all__ = ["asks", "bucket_arn"]
+__all__ = ["asks", "bucket_arn", "source_of"]
 
 # Where the action is not named as the operation is (Service Authorization Reference, Amazon S3).
 _ACTIONS = {
@@ -26,6 +26,7 @@ _ACTIONS = {
     "UploadPartCopy": "PutObject",
     "CompleteMultipartUpload": "PutObject",
     "CopyObject": "PutObject",
+    "PostObject": "PutObject",
     "DeleteObjects": "DeleteObject",
     "GetBucketCors": "GetBucketCORS",
     "PutBucketCors": "PutBucketCORS",
@@ -117,10 +118,15 @@ def _action(operation: str, version: str | None = None) -> str:
     return f"s3:{_OF_VERSION.get(name, name) if version else name}"
 
 
-def _source(place: Place, copy_source: str) -> Ask:
+def source_of(copy_source: str) -> tuple[str, str, str | None]:
+    """Return the bucket, the key and the version that a copy is made of."""
     path, _, query = copy_source.partition("?")
     bucket, _, key = unquote(path).lstrip("/").partition("/")
-    version = dict(parse_qsl(query)).get("versionId")
+    return bucket, key, dict(parse_qsl(query)).get("versionId")
+
+
+def _source(place: Place, copy_source: str) -> Ask:
+    bucket, key, version = source_of(copy_source)
     return Ask(action=_action("GetObject", version), resource=bucket_arn(place, bucket, key))
 
 

@@ -188,6 +188,17 @@ def _kms(operation: str, params: Params, place: Place) -> list[Ask]:
     return needed
 
 
+def _sns(operation: str, params: Params, place: Place) -> list[Ask]:
+    tags = tags_in(flat_list(params, "Tags"))
+    named = params.get("TopicArn") or params.get("TargetArn") or params.get("ResourceArn")
+    if operation == "CreateTopic":
+        named = place.arn("sns", str(params.get("Name", "")))
+    needed = [Ask(action=f"sns:{operation}", resource=str(named or "*"), context=tags)]
+    if operation == "CreateTopic" and tags:
+        needed.append(Ask(action="sns:TagResource", resource=str(named), context=tags))
+    return needed
+
+
 def _quotas(operation: str, params: Params, place: Place) -> list[Ask]:
     if operation != "RequestServiceQuotaIncrease":
         return [Ask(action=f"servicequotas:{operation}")]
@@ -212,6 +223,7 @@ SERVICES: dict[str, Asks] = {
     "events": _events,
     "cloudformation": _cloudformation,
     "secretsmanager": _secrets,
+    "sns": _sns,
     "ssm": _ssm,
     "kms": _kms,
     "service-quotas": _quotas,

@@ -16,6 +16,7 @@ from botocore.compat import HTTPHeaders
 from botocore.credentials import Credentials
 
 from cloudknot.testing.iam import refusals
+from cloudknot.testing.iam.form_signatures import check_form
 from cloudknot.testing.iam.keys import holder_of
 from cloudknot.testing.iam.refusals import Refused
 from cloudknot.testing.wire.values import WireRequest
@@ -88,12 +89,16 @@ def check(
         With the code, message and status of the service that is asked.
     """
     if request.access_key is None:
-        if request.operation in _UNSIGNED:
+        if request.operation in _UNSIGNED or _is_open(request):
             return
         raise refusals.not_signed(request)
     secret = secret_of(request.access_key)
     if secret is None:
         raise refusals.unknown_key(request)
+    if request.operation == "PostObject":
+        _check_token(request, secret, request.params["Form"].fields.get("x-amz-security-token"), now())
+        check_form(request, secret.key, now())
+        return
     if request.service == "s3" and _is_version_2(request):
         _check_version_2(environ, request, secret, now())
         return
@@ -103,6 +108,13 @@ def check(
         raise refusals.wrong_signature(request)
     _check_time(request, signed, now())
     _check_body(request)
+
+
+def _is_open(request: WireRequest) -> bool:
+    """Whether a request is to S3 and nobody claims to have signed it: a bucket may be open to all."""
+    claims = {"X-Amz-Signature", "X-Amz-Credential", "X-Amz-Algorithm", "Signature"}
+    is_signed = "authorization" in request.headers or claims & set(request.query)
+    return request.service == "s3" and bool(request.params.get("Bucket")) and not is_signed
 
 
 def _read(request: WireRequest) -> _Signed:

@@ -8,6 +8,7 @@ from cloudknot.testing.iam.arns import Known, Place, nobody_knows, pass_role, ta
 from cloudknot.testing.iam.s3_actions import bucket_arn
 from cloudknot.testing.iam.service_actions import SERVICES, queue_arn
 from cloudknot.testing.iam.stack_networks import NETWORKS, network_asks
+from cloudknot.testing.iam.stack_properties import to_camel_case
 from cloudknot.testing.iam.values import Ask
 
 __all__ = ["asks_of_resource"]
@@ -71,19 +72,9 @@ def _texts(values: Any) -> list[str]:
     return [value for value in values or () if isinstance(value, str)] if isinstance(values, list) else []
 
 
-def _in_camel_case(value: Any) -> Any:
-    """Return a template's properties as Batch's own calls name them; the keys of tags stay."""
-    if isinstance(value, Mapping):
-        return {
-            key[:1].lower() + key[1:]: inner if key in ("Tags", "Parameters") else _in_camel_case(inner)
-            for key, inner in value.items()
-        }
-    return [_in_camel_case(inner) for inner in value] if isinstance(value, list) else value
-
-
 def _batch(operation: str, member: str, *before: str) -> _Maker:
     def needs(properties: Properties, name: str, place: Place) -> list[Ask]:
-        params = {**_in_camel_case(properties), member: name}
+        params = {**to_camel_case(properties), member: name}
         needed = [ask for step in before for ask in batch_actions.asks(step, {member: name}, place)]
         if operation.startswith(("Delete", "Deregister")):
             params = {member: name}
@@ -189,6 +180,11 @@ def _queue_policy(properties: Properties, name: str, place: Place) -> list[Ask]:
     return [Ask(action="sqs:SetQueueAttributes", resource=queue) for queue in queues]
 
 
+def _actions(service: str, *actions: str) -> _Maker:
+    """Return what needs these actions, on whatever: for types whose ARNs are not worked out here."""
+    return lambda properties, name, place: [Ask(action=f"{service}:{action}") for action in actions]
+
+
 _MAKERS: dict[str, tuple[_Maker, _Maker]] = {
     "AWS::Batch::ComputeEnvironment": (
         _batch("CreateComputeEnvironment", "computeEnvironmentName"),
@@ -246,6 +242,7 @@ _MAKERS: dict[str, tuple[_Maker, _Maker]] = {
             PutBucketOwnershipControls="OwnershipControls",
             PutBucketNotification="NotificationConfiguration",
             PutBucketTagging="Tags",
+            PutBucketCORS="CorsConfiguration",
         ),
         _bucket("DeleteBucket"),
     ),
@@ -265,5 +262,18 @@ _MAKERS: dict[str, tuple[_Maker, _Maker]] = {
     ),
     "AWS::SQS::Queue": (_service("sqs", "CreateQueue"), _service("sqs", "DeleteQueue")),
     "AWS::SQS::QueuePolicy": (_queue_policy, _queue_policy),
+    "AWS::SNS::Topic": (_actions("sns", "CreateTopic"), _actions("sns", "DeleteTopic")),
+    "AWS::SNS::TopicPolicy": (_actions("sns", "SetTopicAttributes"), _actions("sns", "SetTopicAttributes")),
+    "AWS::SSM::Parameter": (_actions("ssm", "PutParameter"), _actions("ssm", "DeleteParameter")),
+    "AWS::KMS::Key": (_actions("kms", "CreateKey"), _actions("kms", "ScheduleKeyDeletion")),
+    "AWS::CloudWatch::Alarm": (
+        _actions("cloudwatch", "PutMetricAlarm"),
+        _actions("cloudwatch", "DeleteAlarms"),
+    ),
+    "AWS::Budgets::Budget": (_actions("budgets", "ModifyBudget"), _actions("budgets", "ModifyBudget")),
+    "AWS::IAM::ServiceLinkedRole": (
+        _actions("iam", "CreateServiceLinkedRole"),
+        _actions("iam", "DeleteServiceLinkedRole"),
+    ),
     "AWS::Events::Rule": (_rule, _no_rule),
 }

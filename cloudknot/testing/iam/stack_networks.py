@@ -38,6 +38,22 @@ NETWORKS: dict[str, tuple[_Steps, _Steps]] = {
         (("CreateLaunchTemplate", ("launch-template",)),),
         (("DeleteLaunchTemplate", ("launch-template",)),),
     ),
+    "AWS::EC2::SecurityGroupIngress": (
+        (("AuthorizeSecurityGroupIngress", ("security-group",)),),
+        (("RevokeSecurityGroupIngress", ("security-group",)),),
+    ),
+    "AWS::EC2::SecurityGroupEgress": (
+        (("AuthorizeSecurityGroupEgress", ("security-group",)),),
+        (("RevokeSecurityGroupEgress", ("security-group",)),),
+    ),
+    "AWS::EC2::EIP": (
+        (("AllocateAddress", ("elastic-ip",)),),
+        (("ReleaseAddress", ("elastic-ip",)),),
+    ),
+    "AWS::EC2::NatGateway": (
+        (("CreateNatGateway", ("natgateway", "subnet", "elastic-ip")),),
+        (("DeleteNatGateway", ("natgateway",)),),
+    ),
     "AWS::EC2::VPCEndpoint": (
         (("CreateVpcEndpoint", ("vpc-endpoint", "vpc")),),
         (("DeleteVpcEndpoints", ("vpc-endpoint",)),),
@@ -56,6 +72,7 @@ _IDS = {
     "subnet": "SubnetId",
     "internet-gateway": "InternetGatewayId",
     "route-table": "RouteTableId",
+    "security-group": "GroupId",
 }
 
 

@@ -102,9 +102,7 @@ def _whom(statement: Statement, principal: Principal) -> Whom:
     """Return how a statement names somebody."""
     if statement.principals is None:
         return ""
-    found = (
-        _how(kind, name, principal) for kind, names in statement.principals.items() for name in names
-    )
+    found = (_how(kind, name, principal) for kind, names in statement.principals.items() for name in names)
     strongest: Whom = max(found, key=_STRENGTH.index, default="")
     if statement.is_not_principal:
         return "" if strongest else "principal"

@@ -9,7 +9,7 @@ from moto.logs.models import logs_backends
 from moto.sqs.models import sqs_backends
 
 from cloudknot.testing.batch.account import InstanceType
-from cloudknot.testing.iam.policies import decide
+from cloudknot.testing.iam.resource_policies import decide_with_resource
 from cloudknot.testing.iam.trust import may_send
 from cloudknot.testing.iam.values import Ask, Principal
 from cloudknot.testing.server import start_words
@@ -83,6 +83,8 @@ class RegionalAccount:
         is_fargate = instance_role is None
         self._check_pull(str(container["image"]), starter, is_fargate=is_fargate)
         if log is not None:
+            if _makes_group(container):
+                self._make_group(log[0], starter, is_fargate=is_fargate)
             self._make_stream(*log, starter, is_fargate=is_fargate)
         variables = {
             "AWS_ENDPOINT_URL": self._endpoint,
@@ -113,7 +115,7 @@ class RegionalAccount:
         if profile is not None:
             return self._roles.of_machine(profile)
         role = container.get("executionRoleArn")
-        return self._roles.principal(str(role), task_id) if role else None
+        return self._roles.principal(str(role), task_id, self.region) if role else None
 
     def _check_pull(self, image: str, who: Principal | None, *, is_fargate: bool) -> None:
         if who is None or not image.startswith(self._registry):
@@ -126,6 +128,18 @@ class RegionalAccount:
             resource = f"arn:aws:ecr:{self.region}:{self.id}:repository/{name}"
             if denied := _denied(who, action, resource):
                 raise start_words.no_pull(f"{self._registry}{name}", denied)
+
+    def _make_group(self, group: str, who: Principal | None, *, is_fargate: bool) -> None:
+        logs = logs_backends[self.id][self.region]
+        if group in logs.groups:
+            return
+        resource = f"arn:aws:logs:{self.region}:{self.id}:log-group:{group}:log-stream:"
+        if who is not None and (denied := _denied(who, "logs:CreateLogGroup", resource)):
+            cause = f"AccessDeniedException: {denied}"
+            raise start_words.no_log_stream(cause, is_fargate=is_fargate, what="group")
+        with self._writing:
+            if group not in logs.groups:
+                logs.create_log_group(group, tags={})
 
     def _make_stream(self, group: str, stream: str, who: Principal | None, *, is_fargate: bool) -> None:
         if group != _OWN_GROUP and group not in logs_backends[self.id][self.region].groups:
@@ -143,7 +157,7 @@ class RegionalAccount:
         wanted = container.get("secrets") or ()
         if not wanted:
             return {}
-        reader = self._roles.principal(str(container.get("executionRoleArn", "")), task_id)
+        reader = self._roles.principal(str(container.get("executionRoleArn", "")), task_id, self.region)
         values = {}
         for secret in wanted:
             try:
@@ -171,13 +185,18 @@ class RegionalAccount:
         return policy is not None and may_send(policy, "events.amazonaws.com", queue_arn, rule_arn)
 
 
+def _makes_group(container: Mapping[str, Any]) -> bool:
+    options = (container.get("logConfiguration") or {}).get("options") or {}
+    return str(options.get("awslogs-create-group")).lower() == "true"
+
+
 def _time(line: tuple[int, str]) -> int:
     return line[0]
 
 
 def _denied(who: Principal, action: str, resource: str) -> str | None:
     ask = Ask(action=action, resource=resource)
-    decision = decide(who, ask)
+    decision = decide_with_resource(who, ask)
     return None if decision.is_allowed else decision.words_for(who, ask)
 
 

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import replace
 from http import HTTPStatus
 from typing import Any
 
@@ -11,18 +12,20 @@ from cloudknot.testing.iam import current
 from cloudknot.testing.iam.actions import asks_of
 from cloudknot.testing.iam.denials import denial
 from cloudknot.testing.iam.names import known_in_moto
-from cloudknot.testing.iam.policies import decide
-from cloudknot.testing.iam.principals import find
-from cloudknot.testing.iam.refusals import Refused, unknown_key
+from cloudknot.testing.iam.principals import find, session_kind
+from cloudknot.testing.iam.refusals import Refused, not_to_session, unknown_key, unverified
+from cloudknot.testing.iam.resource_policies import decide_with_resource
 from cloudknot.testing.iam.signatures import check, secret_of
 from cloudknot.testing.iam.values import Ask, Principal
 from cloudknot.testing.server.control import Control
-from cloudknot.testing.server.roles import is_trusted, not_trusted
+from cloudknot.testing.server.moto_answers import MotoAnswers
+from cloudknot.testing.server.tags import tags_of
 from cloudknot.testing.server.world import World
 from cloudknot.testing.wire.requests import WireRequest, error_response, read_request
 
 __all__ = ["Door"]
 
+_UNVERIFIED = {"AssumeRoleWithWebIdentity", "AssumeRoleWithSAML"}
 _Environ = dict[str, Any]
 _Start = Callable[..., Any]
 _App = Callable[[_Environ, _Start], Iterable[bytes]]
@@ -43,7 +46,7 @@ class Door:
 
     def __init__(self, world: World, moto: _App, control: Control) -> None:
         self._world = world
-        self._moto = moto
+        self._moto = MotoAnswers(moto)
         self._control = control
 
     def __call__(self, environ: _Environ, start_response: _Start) -> Iterable[bytes]:
@@ -72,27 +75,39 @@ class Door:
     def _permitted(self, record: "_Record", who: Principal) -> _App:
         def answer(environ: _Environ, start_response: _Start) -> Iterable[bytes]:
             request, account = record.request, self._world.settings.account_id
-            asks = asks_of(request, account=account, known=known_in_moto(account, request.region))
-            record.asks = asks
-            for ask in asks:
-                decision = decide(who, ask)
-                if not decision.is_allowed:
-                    status, code, message = denial(record.request, who, ask, decision)
-                    return record.refuse(code, message, status)
-            if not is_trusted(request, who):
-                return record.refuse("AccessDenied", not_trusted(request, who), HTTPStatus.FORBIDDEN)
+            record.asks = asks_of(
+                request,
+                account=account,
+                known=known_in_moto(account, request.region),
+                tags_of=tags_of(self._world.regions),
+                now=self._world.clock.now,
+            )
+            for ask in record.asks:
+                if (refused := _denied(record, who, ask)) is not None:
+                    return refused
             key = current.access_key.set(record.request.access_key)
             principal = current.principal.set(who)
             try:
-                return self._service(record)(environ, start_response)
+                return self._service(record, who)(environ, start_response)
             finally:
                 current.principal.reset(principal)
                 current.access_key.reset(key)
 
         return answer
 
-    def _service(self, record: "_Record") -> _App:
-        return self._batch(record) if record.request.service == "batch" else self._moto
+    def _service(self, record: "_Record", who: Principal) -> _App:
+        if record.request.service == "batch":
+            return self._batch(record)
+
+        def answer(environ: _Environ, start_response: _Start) -> Iterable[bytes]:
+            def denied(ask: Ask) -> Iterable[bytes] | None:
+                # Asked for with the keys of the request: of the condition keys, most are the request's.
+                context = {**record.asks[0].context, **ask.context} if record.asks else ask.context
+                return _denied(record, who, replace(ask, context=context))
+
+            return self._moto.answer(record.request, environ, start_response, record.refuse, denied)
+
+        return answer
 
     def _batch(self, record: "_Record") -> _App:
         request = record.request
@@ -112,12 +127,25 @@ class Door:
 
 
 def _who(request: WireRequest, account_id: str) -> Principal:
+    if request.service == "sts" and request.operation in _UNVERIFIED:
+        raise unverified(request)
     if request.access_key is None:  # of the few requests that nobody signs
         return Principal(arn="anonymous", account=account_id, kind="anonymous")
     who = find(request.access_key, request.region)
     if who is None:
         raise unknown_key(request)
+    if (refused := not_to_session(request, session_kind(request.access_key))) is not None:
+        raise refused
     return who
+
+
+def _denied(record: "_Record", who: Principal, ask: Ask) -> Iterable[bytes] | None:
+    """Return the refusal of a permission, or None where it is granted."""
+    decision = decide_with_resource(who, ask)
+    if decision.is_allowed:
+        return None
+    status, code, message = denial(record.request, who, ask, decision)
+    return record.refuse(code, message, status)
 
 
 class _Record:

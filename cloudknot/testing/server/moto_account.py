@@ -2,10 +2,13 @@
 
 import json
 from datetime import timedelta
+from typing import Any
 
-from moto.core.base_backend import AccountSpecificBackend
+from moto.core.base_backend import BackendDict
+from moto.core.model_instances import reset_model_data
+from moto.ec2.models.subnets import Subnet
 from moto.iam.models import iam_backends
-from moto.moto_api._internal.models import moto_api_backend
+from moto.s3.models import S3Backend
 
 __all__ = ["ACCOUNT_ID", "ADMIN", "reset"]
 
@@ -16,9 +19,7 @@ _ALL = {"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": "*"
 
 def reset(access_key: str, secret_key: str) -> None:
     """Forget everything, and make the user `box`, an administrator with this access key."""
-    moto_api_backend.reset()
-    # The names of regions are kept there, each with all that its account had: 128 accounts of the past.
-    AccountSpecificBackend._generate_regions.cache_clear()
+    _forget()
     iam = iam_backends[ACCOUNT_ID]["aws"]
     user = iam.create_user(region_name="us-east-1", user_name=ADMIN)
     iam.put_user_policy(ADMIN, "administrator", json.dumps(_ALL))
@@ -27,3 +28,18 @@ def reset(access_key: str, secret_key: str) -> None:
     key.access_key_id, key.secret_access_key = access_key, secret_key
     iam.access_keys[key.physical_resource_id] = key
     user.create_date -= timedelta(days=1)
+
+
+def _forget() -> None:
+    # Not moto's own reset: that makes every service anew first, only to drop it, and keeps the old ones.
+    services: Any = BackendDict
+    for service in list(services._instances):
+        for account in list(service.values()):
+            for backend in list(account.values()):
+                if isinstance(backend, S3Backend):
+                    backend.reset()  # closes its files
+            account.clear()
+        service.clear()
+    services._instances.clear()
+    reset_model_data()
+    Subnet._base_avail_ip_iterator.cache_clear()  # else it keeps each subnet, and by that all of its EC2

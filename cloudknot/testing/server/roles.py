@@ -14,14 +14,11 @@ from cloudknot.testing.iam.principals import role_session
 from cloudknot.testing.iam.trust import may_assume
 from cloudknot.testing.iam.values import Principal
 from cloudknot.testing.server.start_words import no_role
-from cloudknot.testing.wire.requests import WireRequest
 
-__all__ = ["TaskRoles", "is_trusted", "not_trusted"]
+__all__ = ["TaskRoles"]
 
 _DURATION_S = 6 * 3600
 _TASKS = "ecs-tasks.amazonaws.com"
-# Nobody signs these, and there is no identity provider in the box that could vouch for whoever asks.
-_UNVERIFIED = frozenset({"AssumeRoleWithWebIdentity", "AssumeRoleWithSAML"})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,8 +46,15 @@ class TaskRoles:
         self._leases: dict[str, _Lease] = {}
         self._tokens: dict[str, str] = {}
 
-    def principal(self, role_arn: str, session: str) -> Principal:
+    def principal(self, role_arn: str, task_id: str, region: str) -> Principal:
         """Return the role as a task's service assumes it.
+
+        Parameters
+        ----------
+        role_arn : str
+            The role.
+        task_id, region : str
+            The task that it is for.
 
         Raises
         ------
@@ -59,9 +63,9 @@ class TaskRoles:
         """
         role = _find(self._account_id, role_arn)
         document = role.assume_role_policy_document if role else None
-        if document is None or not may_assume(_parsed(document), _TASKS):
+        if document is None or not may_assume(_parsed(document), _TASKS, self._source(task_id, region)):
             raise no_role(role_arn)
-        return role_session(self._account_id, role_arn, session)
+        return role_session(self._account_id, role_arn, task_id)
 
     def of_machine(self, profile: str) -> Principal | None:
         """Return the role in an instance profile (its name or ARN), or None when there is none."""
@@ -78,7 +82,7 @@ class TaskRoles:
         NotStarted
             When the role cannot be assumed.
         """
-        self.principal(role_arn, task_id)
+        self.principal(role_arn, task_id, region)
         token = secrets.token_urlsafe(24)
         with self._lock:
             self._leases[token] = _Lease(role_arn=role_arn, session=task_id, region=region)
@@ -91,6 +95,18 @@ class TaskRoles:
             token = self._tokens.pop(task_id, None)
             if token:
                 del self._leases[token]
+
+    def _source(self, task_id: str, region: str) -> Mapping[str, str]:
+        """Return for whose sake ECS asks for a role.
+
+        ECS names the account, and an ARN of its own that policies are told to match as
+        `arn:aws:ecs:REGION:ACCOUNT:*` (ECS developer guide, "Task IAM role"); what stands behind the last
+        colon is not confirmed.
+        """
+        return {
+            "aws:SourceAccount": self._account_id,
+            "aws:SourceArn": f"arn:aws:ecs:{region}:{self._account_id}:task/{task_id}",
+        }
 
     def credentials(self, token: str) -> dict[str, str] | None:
         """Return credentials as ECS's endpoint for containers does; None where none are held."""
@@ -113,28 +129,6 @@ class TaskRoles:
             "Token": session.session_token,
             "Expiration": session.expiration.strftime("%Y-%m-%dT%H:%M:%SZ"),
         }
-
-
-def is_trusted(request: WireRequest, who: Principal) -> bool:
-    """Tell whether the role that a request wants to assume trusts who asks; so does every other request."""
-    if request.service == "sts" and request.operation in _UNVERIFIED:
-        return False
-    if (request.service, request.operation) != ("sts", "AssumeRole"):
-        return True
-    role = _find(who.account, str(request.params.get("RoleArn")))
-    if role is None:
-        return False
-    external_id = request.params.get("ExternalId")
-    context = {"sts:ExternalId": str(external_id)} if external_id else {}
-    return may_assume(_parsed(role.assume_role_policy_document), who.arn, context)
-
-
-def not_trusted(request: WireRequest, who: Principal) -> str:
-    """Return the words of STS for a role that does not trust who asks, or is not there."""
-    if request.operation in _UNVERIFIED:
-        return f"Not authorized to perform sts:{request.operation}"
-    role = request.params.get("RoleArn")
-    return f"User: {who.arn} is not authorized to perform: sts:AssumeRole on resource: {role}"
 
 
 def _find(account_id: str, role_arn: str) -> Any:

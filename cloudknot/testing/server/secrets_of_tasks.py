@@ -41,6 +41,9 @@ def _secret(account_id: str, value_from: str) -> str:
         raise KeyError(
             "ResourceNotFoundException: Secrets Manager can't find the specified secret."
         ) from error
+    if found.get("SecretString") is None:
+        # That ECS hands on text only is in its developer guide; the words are not confirmed.
+        raise KeyError(f"secret {arn} has no SecretString: a binary secret cannot be a variable")
     text = str(found["SecretString"])
     if not key:
         return text

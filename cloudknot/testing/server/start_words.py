@@ -72,9 +72,9 @@ def no_secret(value_from: str, region: str, cause: str, *, is_fargate: bool) -> 
     )
 
 
-def no_log_stream(cause: str, *, is_fargate: bool) -> NotStarted:
-    """Say that the log stream cannot be made: there is no such group, or it is not allowed."""
-    why = f"failed to create Cloudwatch log stream: {cause}"
+def no_log_stream(cause: str, *, is_fargate: bool, what: str = "stream") -> NotStarted:
+    """Say that the log stream (or `group`) cannot be made: there is no such group, or it is not allowed."""
+    why = f"failed to create Cloudwatch log {what}: {cause}"
     if is_fargate:
         start = "ResourceInitializationError: failed to validate logger args:"
         return NotStarted(None, f"{start} create stream has been retried 1 times: {why} : exit status 1")

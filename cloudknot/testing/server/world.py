@@ -12,6 +12,7 @@ from cloudknot.testing.clock import Clock
 from cloudknot.testing.ecr.installing import install as install_ecr
 from cloudknot.testing.executors import Executor
 from cloudknot.testing.faults import Faults
+from cloudknot.testing.iam.installing import install as install_iam
 from cloudknot.testing.server import inventory, moto_account
 from cloudknot.testing.server.account import RegionalAccount
 from cloudknot.testing.server.journal import Journal
@@ -62,6 +63,7 @@ class World:
         self.registry = install_ecr(
             settings.port, settings.folder / "registry", account_id=settings.account_id
         )
+        install_iam()
         install_stacks(self._call_batch)
         inventory.install(self._tagged_in_batch)
 

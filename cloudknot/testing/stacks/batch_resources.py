@@ -1,200 +1,188 @@
-"""Batch's resources as CloudFormation makes them, through the box's own Batch instead of moto's."""
+"""Batch's resources as CloudFormation makes them, through the box's own Batch."""
 
 from collections.abc import Callable, Mapping
-from typing import Any, ClassVar
+from typing import Any
 
-from moto.batch import models as batch_models
-from moto.cloudformation.exceptions import UnformattedGetAttTemplateException
-from moto.core.common_models import CloudFormationModel
+from cloudknot.testing.iam.stack_properties import to_camel_case
+from cloudknot.testing.stacks.calls import fit
+from cloudknot.testing.stacks.kind import Kind, Made, Work
 
-__all__ = ["Resource", "to_camel_case"]
+__all__ = ["Call", "batch_kinds"]
 
-# CloudFormation in moto finds its models among the subclasses of one class, and the last one of a type is
-# used: moto's own have to be there before ours.
-_ = batch_models
+Call = Callable[[str, str, dict[str, Any]], dict[str, Any]]
+"""Does an operation of Batch in a region and lets what it began come to its end."""
 
-# Below these names, keys are the person's own words.
-_FREE = frozenset({"Parameters", "Tags", "Options"})
-
-
-def to_camel_case(value: Any) -> Any:
-    """Return a template's properties as the API spells them.
-
-    Examples
-    --------
-    >>> to_camel_case({"Type": "MANAGED", "ComputeResources": {"MinvCpus": 0, "Tags": {"Lab": "x"}}})
-    {'type': 'MANAGED', 'computeResources': {'minvCpus': 0, 'tags': {'Lab': 'x'}}}
-    """
-    if isinstance(value, Mapping):
-        return {
-            name[:1].lower() + name[1:]: part if name in _FREE else to_camel_case(part)
-            for name, part in value.items()
-            if part is not None
-        }
-    if isinstance(value, list):
-        return [to_camel_case(part) for part in value]
-    return value
+# A change of these is a change of the machines, for which a new environment is made unless the template has
+# `ReplaceComputeEnvironment: false` (CloudFormation user guide, AWS::Batch::ComputeEnvironment).
+_MACHINES = frozenset(
+    {
+        *("AllocationStrategy", "BidPercentage", "Ec2Configuration", "Ec2KeyPair", "ImageId"),
+        *("InstanceRole", "InstanceTypes", "LaunchTemplate", "PlacementGroup", "Tags"),
+    }
+)
+_ALWAYS = frozenset({"Type", "SpotIamFleetRole"})
 
 
-class Resource:
-    """One resource of a stack.
+def batch_kinds(call: Call) -> dict[str, Kind]:
+    """Return Batch's types.
 
-    Attributes
+    Parameters
     ----------
     call : callable
-        Does an operation in a region, ``call(region, "CreateJobQueue", params)``, and lets what it began
-        come to its end. Set once, by who puts the box together.
+        ``call(region, "CreateJobQueue", params)``.
     """
 
-    call: ClassVar[Callable[[str, str, dict[str, Any]], dict[str, Any]]]
-    kind: ClassVar[str]
-    name_property: ClassVar[str]
-    made_by: ClassVar[str]
-    changed_by: ClassVar[str]
-    arn_name: ClassVar[str]
+    def ask(work: Work, operation: str, params: Mapping[str, Any]) -> dict[str, Any]:
+        return call(work.region, operation, fit("batch", operation, params))
 
-    def __init__(self, name: str, arn: str, region: str) -> None:
-        self.name = name
-        self.arn = arn
-        self.region = region
-
-    @property
-    def physical_resource_id(self) -> str:
-        return self.arn
-
-    @classmethod
-    def cloudformation_name_type(cls) -> str:
-        return cls.name_property
-
-    @classmethod
-    def cloudformation_type(cls) -> str:
-        return cls.kind
-
-    @classmethod
-    def has_cfn_attr(cls, attr: str) -> bool:
-        return attr in (cls.arn_name[:1].upper() + cls.arn_name[1:], "Arn")
-
-    def get_cfn_attribute(self, attribute_name: str) -> str:
-        if not self.has_cfn_attr(attribute_name):
-            raise UnformattedGetAttTemplateException
-        return self.arn
-
-    def is_created(self) -> bool:
-        return True
-
-    @classmethod
-    def create_from_cloudformation_json(
-        cls, resource_name: str, cloudformation_json: Any, account_id: str, region_name: str, **_: Any
-    ) -> Any:
-        params = to_camel_case(cloudformation_json["Properties"])
-        own_name = cls.name_property[:1].lower() + cls.name_property[1:]
-        params.setdefault(own_name, resource_name)
-        params |= cls.in_place_of_defaults(params)
-        reply = cls.call(region_name, cls.made_by, params)
-        return cls(params[own_name], reply[cls.arn_name], region_name)
-
-    @classmethod
-    def in_place_of_defaults(cls, params: Mapping[str, Any]) -> dict[str, Any]:
-        return {}
-
-    @classmethod
-    def update_from_cloudformation_json(
-        cls,
-        original_resource: Any,
-        new_resource_name: str,
-        cloudformation_json: Any,
-        account_id: str,
-        region_name: str,
-    ) -> Any:
-        params = cls.changeable(to_camel_case(cloudformation_json["Properties"]))
-        cls.call(region_name, cls.changed_by, {**params, cls.key(): original_resource.arn})
-        return original_resource
-
-    @classmethod
-    def key(cls) -> str:
-        word = cls.name_property.removesuffix("Name")
-        return word[:1].lower() + word[1:]
-
-    @classmethod
-    def changeable(cls, params: dict[str, Any]) -> dict[str, Any]:
-        own_name = cls.name_property[:1].lower() + cls.name_property[1:]
-        return {name: part for name, part in params.items() if name not in (own_name, "tags", "type")}
-
-    def delete(self, account_id: str, region_name: str) -> None:
-        type(self).call(self.region, self.changed_by, {self.key(): self.arn, "state": "DISABLED"})
-        type(self).call(
-            self.region, f"Delete{self.changed_by.removeprefix('Update')}", {self.key(): self.arn}
-        )
+    return {
+        "AWS::Batch::ComputeEnvironment": _environment(ask),
+        "AWS::Batch::JobQueue": _queue(ask),
+        "AWS::Batch::JobDefinition": _definition(ask),
+        "AWS::Batch::SchedulingPolicy": _policy(ask),
+    }
 
 
-class ComputeEnvironment(Resource, CloudFormationModel):
-    kind = "AWS::Batch::ComputeEnvironment"
-    name_property = "ComputeEnvironmentName"
-    made_by = "CreateComputeEnvironment"
-    changed_by = "UpdateComputeEnvironment"
-    arn_name = "computeEnvironmentArn"
+_Ask = Callable[[Work, str, Mapping[str, Any]], dict[str, Any]]
 
-    @classmethod
-    def changeable(cls, params: dict[str, Any]) -> dict[str, Any]:
-        kept = super().changeable(params)
-        kept.pop("replaceComputeEnvironment", None)
-        if "computeResources" in kept:
-            fixed = ("type", "spotIamFleetRole")
-            kept["computeResources"] = {
-                name: part for name, part in kept["computeResources"].items() if name not in fixed
-            }
-        return kept
 
-    @classmethod
-    def in_place_of_defaults(cls, params: Mapping[str, Any]) -> dict[str, Any]:
+def _params(work: Work, *without: str) -> dict[str, Any]:
+    kept = {name: part for name, part in work.properties.items() if name not in without}
+    params: dict[str, Any] = to_camel_case(kept)
+    return params
+
+
+def _environment(ask: _Ask) -> Kind:
+    def make(work: Work) -> Made:
+        params = _params(work, "ReplaceComputeEnvironment", "UpdatePolicy")
+        params["computeEnvironmentName"] = work.name
         # In a template the kind may be written in any case.
-        return {"type": str(params.get("type", "MANAGED")).upper()}
+        params["type"] = str(params.get("type", "MANAGED")).upper()
+        arn = ask(work, "CreateComputeEnvironment", params)["computeEnvironmentArn"]
+        return Made(id=arn, attributes={"ComputeEnvironmentArn": arn})
+
+    def change(work: Work) -> Made:
+        fixed = ("ComputeEnvironmentName", "Type", "Tags", "ComputeResources", "ReplaceComputeEnvironment")
+        params = _params(work, *fixed)
+        now, before = work.get("ComputeResources") or {}, work.before.get("ComputeResources") or {}
+        if changed := {name: part for name, part in now.items() if part != before.get(name)}:
+            params["computeResources"] = to_camel_case(changed)
+        ask(work, "UpdateComputeEnvironment", {**params, "computeEnvironment": work.id})
+        return Made(id=work.id, attributes=work.attributes)
+
+    def is_anew(work: Work) -> bool:
+        now, before = work.get("ComputeResources") or {}, work.before.get("ComputeResources") or {}
+        changed = {name for name in {*now, *before} if now.get(name) != before.get(name)}
+        replaces = str(work.get("ReplaceComputeEnvironment", True)).lower() == "true"
+        return bool(changed & _ALWAYS) or (replaces and bool(changed & _MACHINES))
+
+    return Kind(
+        properties=frozenset(
+            {
+                *("ComputeEnvironmentName", "Type", "State", "ServiceRole", "ComputeResources", "Tags"),
+                *("UnmanagedvCpus", "ReplaceComputeEnvironment", "UpdatePolicy", "Context"),
+            }
+        ),
+        required=frozenset({"Type"}),
+        anew=frozenset({"ComputeEnvironmentName", "Type", "Tags"}),
+        is_anew=is_anew,
+        name="ComputeEnvironmentName",
+        longest_name=128,
+        tags="map",
+        make=make,
+        change=change,
+        remove=_disabled_first(ask, "ComputeEnvironment", "computeEnvironment"),
+    )
 
 
-class JobQueue(Resource, CloudFormationModel):
-    kind = "AWS::Batch::JobQueue"
-    name_property = "JobQueueName"
-    made_by = "CreateJobQueue"
-    changed_by = "UpdateJobQueue"
-    arn_name = "jobQueueArn"
+def _queue(ask: _Ask) -> Kind:
+    def make(work: Work) -> Made:
+        arn = ask(work, "CreateJobQueue", {**_params(work), "jobQueueName": work.name})["jobQueueArn"]
+        return Made(id=arn, attributes={"JobQueueArn": arn})
+
+    def change(work: Work) -> Made:
+        ask(work, "UpdateJobQueue", {**_params(work, "JobQueueName", "Tags"), "jobQueue": work.id})
+        return Made(id=work.id, attributes=work.attributes)
+
+    return Kind(
+        properties=frozenset(
+            {
+                *("JobQueueName", "Priority", "State", "ComputeEnvironmentOrder", "SchedulingPolicyArn"),
+                *("JobStateTimeLimitActions", "JobQueueType", "Tags"),
+            }
+        ),
+        required=frozenset({"Priority"}),
+        anew=frozenset({"JobQueueName", "JobQueueType", "Tags"}),
+        name="JobQueueName",
+        longest_name=128,
+        tags="map",
+        make=make,
+        change=change,
+        remove=_disabled_first(ask, "JobQueue", "jobQueue"),
+    )
 
 
-class SchedulingPolicy(Resource, CloudFormationModel):
-    kind = "AWS::Batch::SchedulingPolicy"
-    name_property = "Name"
-    made_by = "CreateSchedulingPolicy"
-    changed_by = "UpdateSchedulingPolicy"
-    arn_name = "arn"
+def _disabled_first(ask: _Ask, noun: str, key: str) -> Callable[[Work], None]:
+    def remove(work: Work) -> None:
+        ask(work, f"Update{noun}", {key: work.id, "state": "DISABLED"})
+        ask(work, f"Delete{noun}", {key: work.id})
 
-    @classmethod
-    def key(cls) -> str:
-        return "arn"
-
-    def delete(self, account_id: str, region_name: str) -> None:
-        type(self).call(self.region, "DeleteSchedulingPolicy", {"arn": self.arn})
+    return remove
 
 
-class JobDefinition(Resource, CloudFormationModel):
-    kind = "AWS::Batch::JobDefinition"
-    name_property = "JobDefinitionName"
-    made_by = "RegisterJobDefinition"
-    changed_by = ""
-    arn_name = "jobDefinitionArn"
+def _definition(ask: _Ask) -> Kind:
+    def make(work: Work) -> Made:
+        arn = ask(work, "RegisterJobDefinition", {**_params(work), "jobDefinitionName": work.name})[
+            "jobDefinitionArn"
+        ]
+        return Made(id=arn, attributes={"JobDefinitionArn": arn})
 
-    @classmethod
-    def update_from_cloudformation_json(
-        cls,
-        original_resource: Any,
-        new_resource_name: str,
-        cloudformation_json: Any,
-        account_id: str,
-        region_name: str,
-    ) -> Any:
-        made = cls.create_from_cloudformation_json(
-            original_resource.name, cloudformation_json, account_id, region_name
-        )
-        original_resource.delete(account_id, region_name)
+    def change(work: Work) -> Made:
+        made = make(work)
+        remove(work)
         return made
 
-    def delete(self, account_id: str, region_name: str) -> None:
-        type(self).call(self.region, "DeregisterJobDefinition", {"jobDefinition": self.arn})
+    def remove(work: Work) -> None:
+        ask(work, "DeregisterJobDefinition", {"jobDefinition": work.id})
+
+    return Kind(
+        properties=frozenset(
+            {
+                *("JobDefinitionName", "Type", "Parameters", "SchedulingPriority", "ContainerProperties"),
+                *("NodeProperties", "EcsProperties", "EksProperties", "RetryStrategy", "PropagateTags"),
+                *("Timeout", "PlatformCapabilities", "Tags"),
+            }
+        ),
+        required=frozenset({"Type"}),
+        anew=frozenset({"JobDefinitionName"}),
+        name="JobDefinitionName",
+        longest_name=128,
+        tags="map",
+        make=make,
+        change=change,
+        remove=remove,
+    )
+
+
+def _policy(ask: _Ask) -> Kind:
+    def make(work: Work) -> Made:
+        arn = ask(work, "CreateSchedulingPolicy", {**_params(work), "name": work.name})["arn"]
+        return Made(id=arn, attributes={"Arn": arn})
+
+    def change(work: Work) -> Made:
+        ask(work, "UpdateSchedulingPolicy", {**_params(work, "Name", "Tags"), "arn": work.id})
+        return Made(id=work.id, attributes=work.attributes)
+
+    def remove(work: Work) -> None:
+        ask(work, "DeleteSchedulingPolicy", {"arn": work.id})
+
+    return Kind(
+        properties=frozenset({"Name", "FairsharePolicy", "Tags"}),
+        anew=frozenset({"Name", "Tags"}),
+        name="Name",
+        longest_name=128,
+        tags="map",
+        make=make,
+        change=change,
+        remove=remove,
+    )

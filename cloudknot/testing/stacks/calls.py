@@ -32,7 +32,7 @@ class Unfit(ValueError):  # noqa: N818 - what is wrong with a template, not with
 def client(service: str, region: str) -> Any:
     """Return a boto3 client whose calls moto answers within this process."""
     with _LOCK:  # making clients is not safe among threads
-        made = _SESSION.client(service, region_name=region, endpoint_url=_address(service), config=_CONFIG)  # type: ignore[call-overload]
+        made = _SESSION.client(service, region_name=region, endpoint_url=_address(service), config=_CONFIG)
     answering = BotocoreStubber()
     answering.enabled = True
     made.meta.events.register("before-send", answering)

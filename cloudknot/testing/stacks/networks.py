@@ -3,23 +3,12 @@
 from collections.abc import Mapping
 from typing import Any
 
-from moto.ec2.models import ec2_backends
-
-from cloudknot.testing.stacks.kind import Kind, Made, Work, as_text, pairs, picked
+from cloudknot.testing.stacks.kind import Kind, Made, Work, as_text, picked
+from cloudknot.testing.stacks.security_groups import tag
 
 __all__ = ["KINDS"]
 
 _TAGS = "Tags"
-
-
-def _tag(work: Work, id_: str) -> None:
-    """Set the tags; CloudFormation's own begin with `aws:`, which nobody else may set."""
-    backend = ec2_backends[work.account][work.region]
-    now, before = pairs(work.get(_TAGS)), pairs(work.before.get(_TAGS))
-    if gone := {name: None for name in before if name not in now}:
-        backend.delete_tags([id_], gone)
-    if now:
-        backend.create_tags([id_], now)
 
 
 def _vpc(work: Work) -> Made:
@@ -31,7 +20,7 @@ def _changed_vpc(work: Work, id_: str = "") -> Made:
     id_ = id_ or work.id
     for name, value in picked(work.properties, "EnableDnsSupport", "EnableDnsHostnames").items():
         work.call("ec2", "ModifyVpcAttribute", VpcId=id_, **{name: {"Value": value}})
-    _tag(work, id_)
+    tag(work, id_)
     groups = work.call(
         "ec2",
         "DescribeSecurityGroups",
@@ -57,18 +46,18 @@ def _changed_subnet(work: Work, made: Made | None = None) -> Made:
     if work.is_changed("MapPublicIpOnLaunch"):
         given = {"Value": work.get("MapPublicIpOnLaunch", False)}
         work.call("ec2", "ModifySubnetAttribute", SubnetId=made.id, MapPublicIpOnLaunch=given)
-    _tag(work, made.id)
+    tag(work, made.id)
     return made
 
 
 def _gateway(work: Work) -> Made:
     found = work.call("ec2", "CreateInternetGateway")["InternetGateway"]["InternetGatewayId"]
-    _tag(work, found)
+    tag(work, found)
     return Made(id=found, attributes={"InternetGatewayId": found})
 
 
 def _tagged(work: Work) -> Made:
-    _tag(work, work.id)
+    tag(work, work.id)
     return Made(id=work.id, attributes=work.attributes)
 
 
@@ -79,7 +68,7 @@ def _attachment(work: Work) -> Made:
 
 def _routes(work: Work) -> Made:
     found = work.call("ec2", "CreateRouteTable", VpcId=work.get("VpcId"))["RouteTable"]["RouteTableId"]
-    _tag(work, found)
+    tag(work, found)
     return Made(id=found, attributes={"RouteTableId": found})
 
 
@@ -100,84 +89,6 @@ def _changed_route(work: Work) -> Made:
 def _association(work: Work) -> Made:
     found = work.call("ec2", "AssociateRouteTable", **work.properties)["AssociationId"]
     return Made(id=found, attributes={"Id": found})
-
-
-def _permission(rule: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a rule as the API has it."""
-    described = picked(rule, "Description")
-    shown = picked(rule, "IpProtocol", "FromPort", "ToPort")
-    if "CidrIp" in rule:
-        shown["IpRanges"] = [{"CidrIp": rule["CidrIp"], **described}]
-    if "CidrIpv6" in rule:
-        shown["Ipv6Ranges"] = [{"CidrIpv6": rule["CidrIpv6"], **described}]
-    for name in ("SourceSecurityGroupId", "DestinationSecurityGroupId"):
-        if name in rule:
-            shown["UserIdGroupPairs"] = [{"GroupId": rule[name], **described}]
-    for name in ("SourcePrefixListId", "DestinationPrefixListId"):
-        if name in rule:
-            shown["PrefixListIds"] = [{"PrefixListId": rule[name], **described}]
-    return shown
-
-
-_EVERYWHERE = {"IpProtocol": "-1", "CidrIp": "0.0.0.0/0"}
-
-
-def _group(work: Work) -> Made:
-    found = work.call(
-        "ec2",
-        "CreateSecurityGroup",
-        GroupName=work.name,
-        Description=work.get("GroupDescription"),
-        VpcId=work.get("VpcId"),
-    )["GroupId"]
-    # It comes with one rule: everything may go out.
-    _rules(work, found, {"SecurityGroupEgress": [_EVERYWHERE]})
-    attributes = {"GroupId": found, "Id": found, "VpcId": work.get("VpcId")}
-    return Made(id=found, attributes={name: value for name, value in attributes.items() if value})
-
-
-def _changed_group(work: Work) -> Made:
-    before = {"SecurityGroupEgress": [_EVERYWHERE], **work.before}
-    _rules(work, work.id, before)
-    return Made(id=work.id, attributes=work.attributes)
-
-
-def _rules(work: Work, group: str, before: Mapping[str, Any]) -> None:
-    for way in ("Ingress", "Egress"):
-        there = before.get(f"SecurityGroup{way}") or []
-        wanted = work.get(f"SecurityGroup{way}", [_EVERYWHERE] if way == "Egress" else [])
-        for verb, rules in (
-            ("Revoke", [rule for rule in there if rule not in wanted]),
-            ("Authorize", [rule for rule in wanted if rule not in there]),
-        ):
-            if rules:
-                given = [_permission(rule) for rule in rules]
-                work.call("ec2", f"{verb}SecurityGroup{way}", GroupId=group, IpPermissions=given)
-    _tag(work, group)
-
-
-def _rule_kind(way: str) -> Kind:
-    def make(work: Work) -> Made:
-        given = {"GroupId": work.get("GroupId"), "IpPermissions": [_permission(work.properties)]}
-        rules = work.call("ec2", f"AuthorizeSecurityGroup{way}", **given).get("SecurityGroupRules") or [{}]
-        found = rules[0].get("SecurityGroupRuleId", work.name)
-        return Made(id=found, attributes={"Id": found})
-
-    def remove(work: Work) -> None:
-        given = {"GroupId": work.get("GroupId"), "IpPermissions": [_permission(work.properties)]}
-        work.call("ec2", f"RevokeSecurityGroup{way}", **given)
-
-    ends = "Source" if way == "Ingress" else "Destination"
-    named = {f"{ends}SecurityGroupId", f"{ends}PrefixListId"}
-    return Kind(
-        properties=frozenset(
-            {"GroupId", "IpProtocol", "FromPort", "ToPort", "CidrIp", "CidrIpv6", "Description"} | named
-        ),
-        required=frozenset({"GroupId", "IpProtocol"}),
-        make=make,
-        remove=remove,
-        tags="",
-    )
 
 
 def _template(work: Work) -> Made:
@@ -211,16 +122,19 @@ def _changed_template(work: Work) -> Made:
 
 
 def _endpoint(work: Work) -> Made:
-    given = {name: value for name, value in work.properties.items() if name != _TAGS}
+    given: dict[str, Any] = {
+        "VpcEndpointType": "Gateway"
+    }  # AWS's default, without which moto cannot delete it
+    given |= {name: value for name, value in work.properties.items() if name != _TAGS}
     given["PolicyDocument"] = as_text(given.get("PolicyDocument"))
     found = work.call("ec2", "CreateVpcEndpoint", **given)["VpcEndpoint"]["VpcEndpointId"]
-    _tag(work, found)
+    tag(work, found)
     return Made(id=found, attributes={"Id": found})
 
 
 def _address(work: Work) -> Made:
     found = work.call("ec2", "AllocateAddress", Domain=work.get("Domain", "vpc"))
-    _tag(work, found["AllocationId"])
+    tag(work, found["AllocationId"])
     attributes = {"AllocationId": found["AllocationId"], "PublicIp": found["PublicIp"]}
     return Made(id=found["PublicIp"], attributes=attributes)
 
@@ -228,7 +142,7 @@ def _address(work: Work) -> Made:
 def _nat(work: Work) -> Made:
     given = picked(work.properties, "AllocationId", "SubnetId", "ConnectivityType")
     found = work.call("ec2", "CreateNatGateway", **given)["NatGateway"]["NatGatewayId"]
-    _tag(work, found)
+    tag(work, found)
     return Made(id=found, attributes={"NatGatewayId": found})
 
 
@@ -295,20 +209,6 @@ KINDS: dict[str, Kind] = {
         make=_association,
         remove=lambda work: _gone(work, "DisassociateRouteTable", AssociationId=work.id),
     ),
-    "AWS::EC2::SecurityGroup": Kind(
-        properties=_names(
-            *("GroupName", "GroupDescription", "VpcId", "SecurityGroupIngress", "SecurityGroupEgress", _TAGS)
-        ),
-        required=_names("GroupDescription"),
-        anew=_names("GroupName", "GroupDescription", "VpcId"),
-        name="GroupName",
-        longest_name=255,
-        make=_group,
-        change=_changed_group,
-        remove=lambda work: _gone(work, "DeleteSecurityGroup", GroupId=work.id),
-    ),
-    "AWS::EC2::SecurityGroupIngress": _rule_kind("Ingress"),
-    "AWS::EC2::SecurityGroupEgress": _rule_kind("Egress"),
     "AWS::EC2::LaunchTemplate": Kind(
         properties=_names(
             "LaunchTemplateName", "LaunchTemplateData", "VersionDescription", "TagSpecifications"

@@ -5,6 +5,7 @@ import json
 import re
 import xml.etree.ElementTree as ET
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 from urllib.parse import parse_qsl, quote
 from wsgiref.types import WSGIEnvironment
@@ -12,6 +13,7 @@ from wsgiref.types import WSGIEnvironment
 from botocore.parsers import ResponseParserError, RpcV2CBORParser
 
 from cloudknot.testing.wire.errors import error_response
+from cloudknot.testing.wire.forms import bucket_of_form, read_form, with_file_name
 from cloudknot.testing.wire.models import find_route, protocol_of
 from cloudknot.testing.wire.values import WireRequest
 
@@ -38,6 +40,16 @@ _SERVICE_OF_SIGNING_NAME = {
     "email": "ses",
     "states": "stepfunctions",
     "aps": "amp",
+}
+# The portal of IAM Identity Center takes tokens of its own instead of signatures.
+_SERVICE_OF_UNSIGNED = {
+    ("GET", "/federation/credentials"): "sso",
+    ("GET", "/assignment/roles"): "sso",
+    ("GET", "/assignment/accounts"): "sso",
+    ("POST", "/logout"): "sso",
+    ("POST", "/client/register"): "sso-oidc",
+    ("POST", "/device_authorization"): "sso-oidc",
+    ("POST", "/token"): "sso-oidc",
 }
 # STS lets anyone call AssumeRoleWithWebIdentity unsigned; the version of its interface gives it away.
 _SERVICE_OF_VERSION = {
@@ -67,6 +79,8 @@ def read_request(environ: WSGIEnvironment) -> WireRequest:
     if service is None and _is_form(headers):
         body = _read_body(environ, READ_AT_MOST)
         service = _SERVICE_OF_VERSION.get(_form(body).get("Version", ""))
+    if signing_name is None:
+        service = service or _SERVICE_OF_UNSIGNED.get((environ["REQUEST_METHOD"], path))
     service = service or "s3"
     protocol = _protocol(service, headers, query)
     read = _read_s3 if service == "s3" else _read_call
@@ -189,6 +203,8 @@ def _read_s3(environ: WSGIEnvironment, request: WireRequest) -> WireRequest:
     path = request.path
     if hosted := _VIRTUAL_HOST.fullmatch(request.headers.get("host", "")):
         path = f"/{hosted['bucket']}{path}"
+    if request.access_key is None and (bucket := bucket_of_form(request.method, path, request.headers)):
+        return _read_upload(environ, request, bucket)
     found = find_route("s3", request.method, path, request.query, request.headers)
     if not found:
         return request
@@ -198,6 +214,19 @@ def _read_s3(environ: WSGIEnvironment, request: WireRequest) -> WireRequest:
     if route.operation == "DeleteObjects":
         params["Delete"] = {"Objects": _keys_to_delete(body)}
     return _replace(request, route.operation, params, body)
+
+
+def _read_upload(environ: WSGIEnvironment, request: WireRequest, bucket: str) -> WireRequest:
+    """Read a form that uploads to S3: whoever signed stands in it."""
+    body = _read_body(environ, READ_AT_MOST)
+    form = read_form(request.headers["content-type"], body or b"")
+    if body:
+        body = with_file_name(body, form)  # moto leaves `${filename}` as it is
+        environ["wsgi.input"], environ["CONTENT_LENGTH"] = io.BytesIO(body), str(len(body))
+    access_key, region = form.signer
+    params = {"Bucket": bucket, "Key": form.fields.get("key", ""), "Form": form}
+    read = _replace(request, "PostObject", params, body)
+    return replace(read, access_key=access_key, region=region)
 
 
 def _keys_to_delete(body: bytes | None) -> list[dict[str, str]]:
