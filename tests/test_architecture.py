@@ -33,6 +33,7 @@ LAYERS = [
 TESTING: dict[str, set[str]] = {
     "clock": set(),
     "errors": set(),
+    "calls": set(),
     "wire": set(),
     "executors": set(),
     "registry": set(),
@@ -41,12 +42,12 @@ TESTING: dict[str, set[str]] = {
     "batch": {"clock", "executors"},
     "ecr": {"iam", "registry"},
     "stacks": {"batch", "iam"},
-    "server": {"clock", "wire", "executors", "registry", "iam", "faults", "batch", "ecr", "stacks"},
-    "box": {"errors", "faults"},
+    "server": {"calls", "clock", "wire", "executors", "registry", "iam", "faults", "batch", "ecr", "stacks"},
+    "box": {"calls", "errors", "faults"},
     "launch": {"box", "errors"},
     "pytest_plugin": {"box", "launch"},
     "__main__": {"box", "errors", "launch"},
-    "__init__": {"box", "errors", "launch"},
+    "__init__": {"box", "calls", "errors", "launch"},
 }
 ONLY_IN = {
     "pickle": {"runner/pickles.py"},

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from cloudknot.testing.box import Box as Box
-    from cloudknot.testing.box import Call as Call
     from cloudknot.testing.box import Host as Host
     from cloudknot.testing.box import Struck as Struck
+    from cloudknot.testing.calls import Call as Call
     from cloudknot.testing.errors import BoxError as BoxError
     from cloudknot.testing.launch import down as down
     from cloudknot.testing.launch import find as find
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 _HOMES = {
     "Box": "box",
     "BoxError": "errors",
-    "Call": "box",
+    "Call": "calls",
     "Host": "box",
     "Struck": "box",
     "down": "launch",

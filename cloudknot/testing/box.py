@@ -12,6 +12,7 @@ from typing import Any
 import boto3
 from botocore.config import Config
 
+from cloudknot.testing.calls import Call
 from cloudknot.testing.errors import BoxError
 from cloudknot.testing.faults import Fault, from_json, to_json
 
@@ -34,26 +35,6 @@ class Host:
     memory_mib: int
     job_ids: tuple[str, ...]
     """The jobs that run on it now."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Call:
-    """One request that the box has answered."""
-
-    number: int
-    at: float
-    """Seconds since the epoch, box time."""
-    principal: str
-    """The ARN of who asked."""
-    service: str
-    operation: str
-    actions: tuple[tuple[str, str], ...]
-    """The IAM actions that it needed, each with its resource."""
-    status: int
-    error: str
-    """AWS's error code where the box refused; else empty."""
-    sent_bytes: int
-    received_bytes: int
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,5 +1,6 @@
 """The box's time: it goes with real time, and can be moved on by hours at once."""
 
+import bisect
 import heapq
 import itertools
 import logging
@@ -44,6 +45,7 @@ class Clock:
         start = read()
         self._read = read if ticking else lambda: start
         self._ahead = 0.0
+        self._jumps = [(0.0, 0.0)]
         self._due: list[Timer] = []
         self._numbers = itertools.count()
         self._changed = threading.Condition()
@@ -56,6 +58,12 @@ class Clock:
         """Return the box's time, in seconds since the epoch."""
         with self._changed:
             return self._read() + self._ahead
+
+    def at(self, moment: float) -> float:
+        """Return the box's time at a moment of real time, such as that of a thing which moto has made."""
+        with self._changed:
+            jump = bisect.bisect(self._jumps, (moment, math.inf)) - 1
+            return min(moment, self._read()) + self._jumps[jump][1]
 
     def call_at(self, when: float, action: Callable[[], None]) -> Timer:
         """Do `action` when the box's time reaches `when`."""
@@ -98,6 +106,7 @@ class Clock:
     def _jump_to(self, when: float) -> None:
         with self._changed:
             self._ahead += max(0.0, when - (self._read() + self._ahead))
+            self._jumps.append((time.time(), self._ahead))
 
     def _take(self, until: float) -> Timer | None:
         with self._changed:

@@ -50,6 +50,7 @@ def make_environment(box: Box, name: str = "machines", *, max_vcpus: int = 64, *
         type="MANAGED",
         computeResources={**machines(box, name), "maxvCpus": max_vcpus, **resources},
     )
+    box.advance(1)  # else it is CREATING for a second
     wait_until_valid(box, name)
     return str(made["computeEnvironmentArn"])
 
@@ -67,6 +68,7 @@ def make_queue(box: Box, name: str = "queue", *, environment: str | None = None,
             **options,
         }
     )
+    box.advance(1)
     wait_until(
         lambda: batch.describe_job_queues(jobQueues=[name])["jobQueues"][0]["status"] == "VALID",
         f"queue {name}",

@@ -1,6 +1,7 @@
 """The box's time."""
 
 import threading
+import time
 
 import pytest
 
@@ -21,6 +22,15 @@ def test_time_goes_on_by_itself_and_can_be_moved() -> None:
     before = clock.now()
     clock.advance(7200)
     assert 7200 < clock.now() - before < 7207
+    clock.close()
+
+
+def test_a_moment_of_real_time_has_its_time_in_the_box() -> None:
+    clock = Clock()
+    before = time.time()
+    clock.advance(3600)
+    assert clock.at(before) == pytest.approx(before, abs=1)
+    assert clock.at(time.time()) == pytest.approx(before + 3600, abs=1)
     clock.close()
 
 

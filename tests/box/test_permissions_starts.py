@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from cloudknot.testing import Box
+from cloudknot.testing.faults import Stale
 from tests.box import cloud
 from tests.box.permitting import allow, deny, document
 
@@ -46,3 +47,14 @@ def test_a_binary_secret_is_no_variable(aws_box: Box) -> None:
     job = run(aws_box, "job", executionRoleArn=role, secrets=[{"name": "KEY", "valueFrom": secret}])
     assert job["status"] == "FAILED"
     assert "binary secret" in job["statusReason"]
+
+
+def test_a_role_that_was_just_made_may_not_be_known_yet(aws_box: Box) -> None:
+    aws_box.add_fault(Stale(service="iam", seconds=30))
+    cloud.make_queue(aws_box)
+    role = cloud.make_role(aws_box, "new")
+    definition = cloud.make_definition(aws_box, "true", container={"jobRoleArn": role})
+    early = cloud.finish(aws_box, cloud.submit(aws_box, definition))
+    assert early["statusReason"].startswith(f"ECS was unable to assume the role '{role}'")
+    aws_box.advance(31)
+    assert cloud.finish(aws_box, cloud.submit(aws_box, definition))["status"] == "SUCCEEDED"

@@ -27,8 +27,8 @@ _NO_IMAGE = "CannotPullContainerError: context canceled"
 class Stale(Fault):
     """Who reads does not see yet what was made lately: AWS's eventual consistency.
 
-    Batch may not know a job definition that was just registered; IAM's roles and policies take seconds to be
-    known everywhere, and a role that was just made cannot be assumed.
+    Batch may not know a job definition that was just registered; IAM's roles take seconds to be known
+    everywhere, and a job whose role was just made cannot start.
 
     Parameters
     ----------
@@ -37,7 +37,7 @@ class Stale(Fault):
     seconds : float
         How long it takes, in the box's time.
     share, times, after
-        How often, the occasions being reads: see `Fault`.
+        How often, the occasions being what Batch makes, or roles that jobs ask for: see `Fault`.
     """
 
     service: str

@@ -34,6 +34,7 @@ def install(batch_in: Callable[[str], Iterable[Tagged]]) -> None:
     batch_in : callable
         Gives what Batch has in a region.
     """
+
     def all_backends(account_id: str, region_name: str) -> Iterator[Any]:
         yield from iter_taggable_backends(account_id, region_name)
         yield _Rows(batch_in(region_name))

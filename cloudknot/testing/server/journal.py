@@ -3,34 +3,14 @@
 import threading
 from collections import deque
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from typing import Any
 
-__all__ = ["Call", "Journal"]
+from cloudknot.testing.calls import Call
+
+__all__ = ["Journal"]
 
 _KEPT = 200_000
-
-
-@dataclass(frozen=True, kw_only=True)
-class Call:
-    """One request, as CloudTrail would have it."""
-
-    number: int
-    at: float
-    """Seconds since the epoch, box time."""
-    principal: str
-    """The ARN of who asked; empty for one who is not known."""
-    service: str
-    operation: str
-    actions: tuple[tuple[str, str], ...]
-    """The IAM actions that it needs, each with its resource."""
-    status: int
-    error: str
-    """AWS's error code; empty when it succeeded."""
-    sent_bytes: int
-    """The size of the request's body."""
-    received_bytes: int
-    """The size of the answer's body."""
 
 
 class Journal:

@@ -3,8 +3,9 @@
 import json
 import secrets
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from datetime import UTC
 from typing import Any
 
 from moto.iam.models import iam_backends
@@ -37,11 +38,14 @@ class TaskRoles:
         The account of the roles.
     endpoint : str
         The box's own address, `http://127.0.0.1:PORT`.
+    is_seen : callable
+        Whether what was made at this moment (real time, in seconds) is known everywhere by now.
     """
 
-    def __init__(self, account_id: str, endpoint: str) -> None:
+    def __init__(self, account_id: str, endpoint: str, is_seen: Callable[[float], bool]) -> None:
         self._account_id = account_id
         self._endpoint = endpoint
+        self._is_seen = is_seen
         self._lock = threading.Lock()
         self._leases: dict[str, _Lease] = {}
         self._tokens: dict[str, str] = {}
@@ -59,9 +63,11 @@ class TaskRoles:
         Raises
         ------
         NotStarted
-            When there is no such role, or it does not trust tasks.
+            When there is no such role yet, or it does not trust tasks.
         """
         role = _find(self._account_id, role_arn)
+        if role is not None and not self._is_seen(role.create_date.replace(tzinfo=UTC).timestamp()):
+            role = None
         document = role.assume_role_policy_document if role else None
         if document is None or not may_assume(_parsed(document), _TASKS, self._source(task_id, region)):
             raise no_role(role_arn)

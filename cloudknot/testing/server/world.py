@@ -95,7 +95,8 @@ class World:
             self.clock = Clock(ticking=ticking)
             self.faults = Faults(seed)
             self.journal = Journal()
-            self.roles = TaskRoles(self.settings.account_id, f"http://127.0.0.1:{self.settings.port}")
+            endpoint = f"http://127.0.0.1:{self.settings.port}"
+            self.roles = TaskRoles(self.settings.account_id, endpoint, self._is_seen)
             self.regions = Regions(
                 account_id=self.settings.account_id,
                 clock=self.clock,
@@ -123,6 +124,9 @@ class World:
         # CloudFormation waits until what it has begun is there, or gone.
         self.regions[region].catalogue.settle()
         return reply
+
+    def _is_seen(self, made_at: float) -> bool:
+        return self.clock.now() - self.clock.at(made_at) >= self.faults.lag_s("iam")
 
     def _tagged_in_batch(self, region: str) -> list[tuple[str, dict[str, str]]]:
         batch = self.regions[region]
