@@ -35,6 +35,7 @@ benchmarks: $(STAMP) ## compare speed with other libraries; see docs/benchmarks.
 	$(BIN)/python -m pip install --quiet --constraint tests/constraints.txt --editable .[benchmarks]
 	$(BIN)/python benchmarks/map_overhead.py
 	$(BIN)/python benchmarks/container_overhead.py
+	$(BIN)/python benchmarks/box_rates.py
 
 $(STAMP): setup.cfg pyproject.toml tests/constraints.txt
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "cloudknot needs Python 3.11 or newer")'

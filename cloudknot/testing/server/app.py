@@ -1,6 +1,7 @@
 """The door: who asks for what, whether it may, whether something shall go wrong, and who answers."""
 
 import json
+import logging
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from http import HTTPStatus
@@ -25,6 +26,7 @@ from cloudknot.testing.wire.requests import WireRequest, error_response, read_re
 
 __all__ = ["Door"]
 
+_LOG = logging.getLogger(__name__)
 _UNVERIFIED = {"AssumeRoleWithWebIdentity", "AssumeRoleWithSAML"}
 _Environ = dict[str, Any]
 _Start = Callable[..., Any]
@@ -119,6 +121,10 @@ class Door:
                 reply = api.handle(request.operation or "", dict(request.params), size=size)
             except BatchError as error:
                 return record.refuse(error.code, error.message, error.status)
+            except Exception as error:
+                _LOG.exception("%s failed", request.operation)
+                words = f"{type(error).__name__}: {error} (a fault of the box, told in its log)"
+                return record.refuse("ServerException", words, HTTPStatus.INTERNAL_SERVER_ERROR)
             body = json.dumps(reply).encode()
             headers = [("Content-Type", "application/json"), ("Content-Length", str(len(body)))]
             return _send(start_response, HTTPStatus.OK, headers, body)
