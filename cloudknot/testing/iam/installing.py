@@ -10,20 +10,25 @@ moto 5.2.5 is changed here for these three and nowhere else:
 `moto.iam.responses.IamResponse.create_user`, `.put_user_permissions_boundary` and
 `.delete_user_permissions_boundary`
     moto has boundaries of roles, and of users none.
+`moto.iam.models.IAMBackend._init_aws_policies`
+    moto reads AWS's own policies anew for each of seven partitions, which takes half a second a reset.
 `moto.s3.models.FakeBucket.get_permission`
     moto's own look at a bucket's policy knows neither principals nor conditions. The door decides.
 `moto.s3.models.S3Backend.put_bucket_policy`
     moto takes any text as a policy; S3 refuses a malformed one.
 """
 
+import json
 from collections.abc import Mapping
+from functools import cache
 from typing import Any
 
 from moto.core.responses import ActionResult, EmptyResult
 from moto.core.serialize import never_return
 from moto.iam.access_control import PermissionResult
+from moto.iam.aws_managed_policies import aws_managed_policies_data
 from moto.iam.exceptions import NoSuchEntity, ValidationError
-from moto.iam.models import User
+from moto.iam.models import AWSManagedPolicy, IAMBackend, User
 from moto.iam.responses import IamResponse
 from moto.s3.exceptions import S3ClientError
 from moto.s3.models import FakeBucket, S3Backend
@@ -46,6 +51,7 @@ def install() -> None:
         (IamResponse, "create_user", _create_user),
         (IamResponse, "put_user_permissions_boundary", _put_boundary),
         (IamResponse, "delete_user_permissions_boundary", _delete_boundary),
+        (IAMBackend, "_init_aws_policies", _make_aws_policies),
         (FakeBucket, "get_permission", _permit),
         (S3Backend, "put_bucket_policy", _put_bucket_policy),
     ):
@@ -54,6 +60,20 @@ def install() -> None:
     IamResponse.RESPONSE_KEY_PATH_TO_TRANSFORMER["ListUsersResponse.Users.User.PermissionsBoundary"] = (
         never_return
     )
+
+
+@cache
+def _aws_policies() -> dict[str, Any]:
+    return json.loads(aws_managed_policies_data)  # type: ignore[no-any-return]
+
+
+def _make_aws_policies(self: IAMBackend) -> list[AWSManagedPolicy]:
+    if self.region_name != "aws":
+        return []
+    return [
+        AWSManagedPolicy.from_data(name, self.account_id, self.region_name, facts)
+        for name, facts in _aws_policies().items()
+    ]
 
 
 class _Members(Mapping[str, Any]):

@@ -32,8 +32,6 @@ STATE = "box.json"
 def main(arguments: list[str] | None = None) -> None:
     """Listen until told to stop, or until the standard input ends where that was asked for."""
     asked = _read(arguments)
-    # Read by moto when an account is made: AWS's own policies are there.
-    os.environ["MOTO_IAM_LOAD_MANAGED_POLICIES"] = "true"
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(name)s %(levelname)s %(message)s")
     server = _listen(asked.port)
     settings = Settings(
