@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: demo test lint types tests engine templates benchmarks pins clean
+.PHONY: demo test lint types tests engine templates benchmarks benchmarks-aws pins clean
 
 demo: $(STAMP) ## run the two examples: Monte Carlo, then real tract profiles
 	$(BIN)/python examples/monte_carlo_pi.py
@@ -19,8 +19,8 @@ lint: $(STAMP)
 types: $(STAMP)
 	$(BIN)/mypy
 
-tests: $(STAMP)
-	$(BIN)/pytest
+tests: $(STAMP) ## in two processes; which tests stay together is in tests/side_by_side.py
+	$(BIN)/pytest -n 2 --dist loadgroup
 
 engine: $(STAMP) ## start a docker engine and make the base image for the tests
 	$(BIN)/python -m tests.rig
@@ -36,6 +36,9 @@ benchmarks: $(STAMP) ## compare speed with other libraries; see docs/benchmarks.
 	$(BIN)/python benchmarks/map_overhead.py
 	$(BIN)/python benchmarks/container_overhead.py
 	$(BIN)/python benchmarks/box_rates.py
+
+benchmarks-aws: $(STAMP) ## compare what is asked of AWS with cloudknot 0.6.1, in a box; see docs/benchmarks.md
+	$(BIN)/python benchmarks/aws_requests.py
 
 $(STAMP): setup.cfg pyproject.toml tests/constraints.txt
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "cloudknot needs Python 3.11 or newer")'

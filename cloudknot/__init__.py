@@ -10,6 +10,7 @@ from cloudknot._version import __version__
 if TYPE_CHECKING:
     from cloudknot.calls import CallFuture as CallFuture
     from cloudknot.docker_image import DockerImage as DockerImage
+    from cloudknot.errors import AwsError as AwsError
     from cloudknot.errors import CallError as CallError
     from cloudknot.errors import CallLostError as CallLostError
     from cloudknot.errors import CallSkippedError as CallSkippedError
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from cloudknot.errors import ImageError as ImageError
     from cloudknot.errors import InputError as InputError
     from cloudknot.errors import KnotError as KnotError
+    from cloudknot.errors import NotConfiguredError as NotConfiguredError
     from cloudknot.errors import NotPicklableError as NotPicklableError
     from cloudknot.errors import NotRebuiltError as NotRebuiltError
     from cloudknot.errors import RemoteTraceback as RemoteTraceback
@@ -27,10 +29,13 @@ if TYPE_CHECKING:
     from cloudknot.futures import MapFuture as MapFuture
     from cloudknot.knot import Knot as Knot
     from cloudknot.knot import attach as attach
+    from cloudknot.pars import Pars as Pars
     from cloudknot.specs import Image as Image
     from cloudknot.specs import Retry as Retry
 
 _ERRORS = (
+    "NotConfiguredError",
+    "AwsError",
     "CallError",
     "CallLostError",
     "CallSkippedError",
@@ -54,6 +59,7 @@ _HOMES = {
     "Image": "specs",
     "Knot": "knot",
     "MapFuture": "futures",
+    "Pars": "pars",
     "Retry": "specs",
     "attach": "knot",
 }

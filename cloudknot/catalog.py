@@ -45,7 +45,7 @@ class Catalog:
         self._entries = home / "catalog"
         self._owners = home / "owners"
         self._lock: TextIO | None = None
-        self._running: set[str] = set()
+        self._running: dict[str, int] = {}
 
     def add(self, run: Run, store_uri: str) -> None:
         """Make a run known."""
@@ -72,8 +72,8 @@ class Catalog:
         found = (self.find(run_id) for run_id in self._run_ids(name))
         return sorted(entry for entry in found if entry is not None and name in (None, entry.name))
 
-    def own(self, store: Store, run_id: str) -> None:
-        """Make this process the one that runs a run.
+    def own(self, store: Store, run_id: str) -> int:
+        """Make this process the one that runs a run; return how often it is run with that.
 
         Raises
         ------
@@ -92,7 +92,8 @@ class Catalog:
         # Only one of many takers writes this key.
         if not store.put(keys.owner(generation + 1), json.dumps(mark).encode(), if_absent=True):
             raise RunOwnedError(f"run {run_id} was taken by another process just now: attach follows it")
-        self._running.add(run_id)
+        self._running[run_id] = generation + 1
+        return generation + 1
 
     def is_owned(self, store: Store, run_id: str) -> bool:
         """Return whether a living process has the run and has not brought it to its end."""
@@ -113,9 +114,13 @@ class Catalog:
             return Status(state=State.STOPPED, reason=stopped["reason"])
         return Status(state=State.INTERRUPTED, reason="the process that ran it has ended")
 
+    def generation(self, run_id: str) -> int:
+        """Return for the how manieth time a run is run, where it is this process that runs it."""
+        return self._running[run_id]
+
     def let_go(self, run_id: str) -> None:
         """Take note that this process has brought a run to its end."""
-        self._running.discard(run_id)
+        self._running.pop(run_id, None)
 
     def _is_live(self, store: Store, run_id: str, generation: int) -> bool:
         keys = Keys(run_id)

@@ -11,7 +11,8 @@ from collections.abc import Callable, Iterable
 from typing import Any
 from weakref import WeakValueDictionary
 
-from cloudknot.backends import Backend, Surroundings, make_backend
+from cloudknot.aws.estimating import estimate_on_aws
+from cloudknot.backends import Backend, Surroundings, is_remote, make_backend
 from cloudknot.backends.prepared import Prepared
 from cloudknot.calls import CallFuture
 from cloudknot.catalog import Catalog, count_owners
@@ -22,18 +23,21 @@ from cloudknot.events import Observer, RunSubmitted, tell
 from cloudknot.futures import MapFuture
 from cloudknot.items import Items
 from cloudknot.ledger import Counts, Outcomes, cancelled_positions, read_mark, read_run, write_mark, write_run
+from cloudknot.money import Estimate
+from cloudknot.places import Stacked, settings_on
 from cloudknot.progress import make_build_line, make_progress_bar
 from cloudknot.runner.keys import Keys
 from cloudknot.runner.shards import decode_indices
 from cloudknot.runner.stores import FileStore, Store, open_store
 from cloudknot.runs import Run, State, Status
 from cloudknot.shipping import pack
-from cloudknot.specs import Image
+from cloudknot.specs import Image, Resources
 from cloudknot.submission import Request, Submission, check_python, stage, stage_again
-from cloudknot.watcher import Following, Watcher
+from cloudknot.watcher import FAR, HERE, Following, Pace, Watcher
 
 # How often the process that runs a run looks whether another one asks to cancel it.
 _LOOK_FOR_CANCEL_S = 1.0
+_LOOK_FAR_S = 5.0
 # So long is waited for the workers of a run that was cancelled.
 _END_S = 30.0
 
@@ -57,6 +61,7 @@ class Client:
         self._watcher = Watcher()
         self._observers: tuple[Observer, ...] = (make_progress_bar(settings.progress), *observers)
         self._backends: dict[str, Backend] = {}
+        self._stores: dict[str, Store] = {}
         self._active: dict[str, threading.Event] = {}
         self._futures: WeakValueDictionary[str, MapFuture[Any]] = WeakValueDictionary()
         self._lock = threading.RLock()
@@ -87,8 +92,15 @@ class Client:
         return self.backend(backend).prepare(image, pack(func).imports)
 
     def attach(self, run_id: str) -> MapFuture[Any] | CallFuture[Any]:
-        """Return the futures of a run that this machine knows."""
-        future = self.find(run_id)
+        """Return the futures of a run; one on AWS that no living process has is taken over."""
+        with self._lock:
+            is_known = run_id in self._active or run_id in self._futures
+        run = None if is_known else read_run(self.store_of(run_id), run_id)
+        if run is not None and self._is_abandoned(run):
+            self.catalog.own(self.store_of(run_id), run_id)
+            future = self._run(self.backend(run.backend), run)
+        else:
+            future = self.find(run_id)
         return future[0] if future.run.is_single else future
 
     def find(self, run_id: str) -> MapFuture[Any]:
@@ -101,11 +113,32 @@ class Client:
             store = self.store_of(run_id)
             run = read_run(store, run_id)
             future = self._make_future(run, store)
-        following = Following(future, lambda: self.catalog.look(store, run_id))
+        following = Following(future, lambda: self._look(store, run), pace=self._pace(run))
         following.advance()  # what has ended already is there at once
         if not following.is_over:
             self._watcher.follow(following)
         return future
+
+    def _look(self, store: Store, run: Run) -> Status:
+        """Say where a run stands that this process does not run."""
+        status = self.catalog.look(store, run.run_id)
+        if status.state is not State.INTERRUPTED or not self._is_abandoned(run):
+            return status
+        return self.backend(run.backend).look(run)
+
+    def _is_abandoned(self, run: Run) -> bool:
+        """Return whether a run goes on elsewhere while no living process has it, and none has ended it."""
+        if not is_remote(run.backend) or run.run_id in self._active:
+            return False
+        store = self.store_of(run.run_id)
+        if self.catalog.is_owned(store, run.run_id):
+            return False
+        keys, generation = Keys(run.run_id), count_owners(store, run.run_id)
+        ends = (keys.settled(generation), keys.cancel_run(generation), keys.stopped(generation))
+        return all(read_mark(store, key) is None for key in ends)
+
+    def _pace(self, run: Run) -> Pace:
+        return FAR if is_remote(run.backend) else HERE
 
     def jobs(self, name: str | None = None) -> list[str]:
         """Return the ids of the known runs, oldest first."""
@@ -114,7 +147,7 @@ class Client:
     def cancel(self, run: Run, position: int | None) -> None:
         """Stop a run, or one item, in whichever process it runs."""
         try:
-            if run.run_id in self._active:
+            if run.run_id in self._active or is_remote(run.backend):
                 self.backend(run.backend).cancel(run, position)
         finally:
             store, keys = self.store_of(run.run_id), Keys(run.run_id)
@@ -142,6 +175,11 @@ class Client:
         except TypeError:
             known = ", ".join(field.name for field in dataclasses.fields(run.resources))
             raise InputError(f"retry_failed can change {known}, not {', '.join(resources)}") from None
+        if wanted.arch != run.resources.arch:
+            raise InputError(
+                f"retry_failed cannot change arch: the image of {run.run_id} is for {run.resources.arch}; "
+                "make a Knot with the other arch and map the failed inputs again"
+            )
         again = stage_again(
             run, indices, backend.store, _now(), func=func, resources=wanted, prepare=backend.prepare
         )
@@ -159,6 +197,10 @@ class Client:
         self.catalog.own(store, run.run_id)
         return self._run(self.backend(run.backend), run)
 
+    def estimate(self, resources: Resources, n_items: int, seconds_per_item: float) -> Estimate:
+        """Say what a map would cost on AWS."""
+        return estimate_on_aws(self.settings, resources, n_items, seconds_per_item)
+
     def row(self, run_id: str) -> JobRow:
         """Return a run's line for a table, without reading its items where its end is written down."""
         store = self.store_of(run_id)
@@ -175,8 +217,8 @@ class Client:
         run, function, indices = submission
         try:
             write_run(backend.store, run, function=function, indices=indices)
-            self.catalog.own(backend.store, run.run_id)
             self.catalog.add(run, backend.store.uri)
+            self.catalog.own(backend.store, run.run_id)
             return self._run(backend, run)
         except BaseException:
             backend.cancel(run)
@@ -188,14 +230,20 @@ class Client:
             future = self._make_future(run, backend.store)
             self._active[run.run_id] = threading.Event()
         try:
-            backend.submit(run)
+            backend.submit(run, future.items.outcomes, self.catalog.generation(run.run_id))
         except BaseException:
             self._active.pop(run.run_id).set()
             raise
-        future.items.outcomes.refresh()  # a resumed run has some already
+        if self.catalog.generation(run.run_id) > 1:
+            future.items.outcomes.refresh()  # a resumed run has some already
         tell(self._observers, RunSubmitted(run=run, counts=future.items.counts))
-        look = _OwnersLook(backend, run)
-        following = Following(future, look, observers=self._observers, on_end=self._write_end)
+        following = Following(
+            future,
+            _OwnersLook(backend, run),
+            observers=self._observers,
+            on_end=self._write_end,
+            pace=self._pace(run),
+        )
         if not run.orders.count:
             following.advance()  # a map of nothing is done at once
         if not following.is_over:
@@ -212,7 +260,7 @@ class Client:
         self.backend(run.backend).forget(run)
         end = {"state": status.state, "reason": status.reason, **future.items.counts._asdict()}
         try:
-            write_mark(store, Keys(run.run_id).settled(count_owners(store, run.run_id)), end)
+            write_mark(store, Keys(run.run_id).settled(self.catalog.generation(run.run_id)), end)
         finally:
             self.catalog.let_go(run.run_id)
             ended = self._active.pop(run.run_id, None)
@@ -233,9 +281,20 @@ class Client:
             return self._backends[name]
 
     def store_of(self, run_id: str) -> Store:
-        """Return where a run is."""
+        """Return where a run is; one that this machine does not know may be in the stack's bucket."""
         entry = self.catalog.find(run_id)
-        return open_store(entry.store) if entry is not None else self._home_store
+        if entry is None:
+            is_set_up = "aws" in (self.settings.backend, *self._backends)
+            return self.backend("aws").store if is_set_up else self._home_store
+        return self.open_store(entry.store)
+
+    def open_store(self, uri: str) -> Store:
+        """Return the store that a URI names; a bucket is opened as the person whose settings are in force."""
+        with self._lock:
+            if uri not in self._stores:
+                is_far = uri.startswith("s3:")
+                self._stores[uri] = self.backend("aws").open_store(uri) if is_far else open_store(uri)
+            return self._stores[uri]
 
     def remove(self, run_id: str) -> None:
         """Remove a run that is over, or about to be, with its inputs and results."""
@@ -265,7 +324,7 @@ class _OwnersLook:
     def __call__(self) -> Status:
         now = time.monotonic()
         if now >= self._next:
-            self._next = now + _LOOK_FOR_CANCEL_S
+            self._next = now + (_LOOK_FAR_S if self._backend.is_remote else _LOOK_FOR_CANCEL_S)
             store, run_id = self._backend.store, self._run.run_id
             for position in cancelled_positions(store, run_id):
                 self._backend.cancel(self._run, position)
@@ -274,9 +333,9 @@ class _OwnersLook:
         return self._backend.poll(self._run)
 
 
-def current_client() -> Client:
-    """Return this process's client for the settings in force."""
-    settings = load_settings()
+def current_client(pars: Stacked | None = None) -> Client:
+    """Return this process's client for the settings in force, on another stack where one is given."""
+    settings = settings_on(load_settings(), pars)
     key = (os.getpid(), settings)
     with _clients_lock:
         if key not in _clients:
@@ -290,7 +349,7 @@ _clients_lock = threading.Lock()
 
 
 def _items_of(store: Store, run: Run) -> Items:
-    outcomes = Outcomes(store, run.run_id, run.orders.count)
+    outcomes = Outcomes(store, run.run_id, run.orders.count, has_news=is_remote(run.backend))
     if not run.orders.is_selection:
         return Items(outcomes, run.length)
     before = _items_of(store, read_run(store, run.parent))

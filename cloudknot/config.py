@@ -14,6 +14,9 @@ import platformdirs
 from cloudknot.errors import InputError
 
 _FALSE = frozenset({"0", "false", "no", "off"})
+_REGION = re.compile(r"[a-z]{2,4}(-[a-z]+)+-\d+")
+# It is part of the names of a bucket and of a repository, which take no capitals.
+_STACK = re.compile(r"[a-z](?:[a-z0-9]|-(?=[a-z0-9])){1,31}")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,6 +37,17 @@ class Settings:
         The base of container images that name none; None: Python's own.
     volumes : tuple of str
         Folders that containers on this machine see, for Knots that name none.
+    profile : str, optional
+        The profile of AWS's configuration files; None goes by AWS's own order.
+    region : str, optional
+        The region of AWS; None goes by AWS's own order.
+    stack : str
+        The stack on AWS that Knots use.
+
+    Raises
+    ------
+    InputError
+        The region or the stack has a name that AWS does not take.
     """
 
     home: Path
@@ -42,6 +56,15 @@ class Settings:
     progress: bool | None = None
     base_image: str | None = None
     volumes: tuple[str, ...] = ()
+    profile: str | None = None
+    region: str | None = None
+    stack: str = "cloudknot"
+
+    def __post_init__(self) -> None:
+        if self.region is not None and not _REGION.fullmatch(self.region):
+            raise InputError(f"region {self.region!r} will not do: use one of AWS's, such as 'us-east-1'")
+        if not _STACK.fullmatch(self.stack):
+            raise InputError(f"stack {self.stack!r} will not do: use 2 to 32 small letters, digits and '-'")
 
 
 def config_file(environ: Mapping[str, str] = os.environ) -> Path:
@@ -72,6 +95,9 @@ def load_settings(environ: Mapping[str, str] = os.environ) -> Settings:
         progress=_truth(setting("progress")),
         base_image=str(setting("base_image") or "") or None,
         volumes=_folders(setting("volumes")),
+        profile=str(setting("profile") or "") or None,
+        region=str(setting("region") or "") or None,
+        stack=str(setting("stack") or "cloudknot"),
     )
 
 

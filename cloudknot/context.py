@@ -204,9 +204,9 @@ def _steps(
     plan = plan_installation(recipe)
     # Without the packages of the one user who builds, which others do not see.
     install = f"{python} -s {_BUILD}/install.py {UV}"
-    if plan.large:
-        files = {**_scripts("install.py"), "large.txt": plan.large}
-        yield Step(script=f"{install} pins large.txt", files=files, loans=loans)
+    for name, lines in plan.lower.items():
+        files = {**_scripts("install.py"), name: lines}
+        yield Step(script=f"{install} pins {name}", files=files, loans=loans)
     commands = (
         f"sh {_BUILD}/add_user.sh {recipe.image.user}",
         *(f"{install} {command}" for command in plan.commands),

@@ -10,6 +10,7 @@ from typing import Any
 
 from cloudknot.baking import bake as make_baked
 from cloudknot.baking import repository_of
+from cloudknot.checks import check_name
 from cloudknot.config import load_settings
 from cloudknot.context import Context
 from cloudknot.docker_engine.connection import Engine
@@ -20,7 +21,7 @@ from cloudknot.progress import make_build_line
 from cloudknot.requirements import capture
 from cloudknot.runner.pickles import loads
 from cloudknot.shipping import knot_name_of, local_files, name_of, pack
-from cloudknot.specs import Image, check_name, extend_image
+from cloudknot.specs import Image, extend_image
 
 _TAG = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}")
 _NAME = re.compile(r"[a-z0-9][a-z0-9._/:-]*")

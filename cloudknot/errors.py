@@ -9,6 +9,8 @@
     ├── StoreError                   the ledger could not be read or written
     ├── EngineError                  no docker engine answers, or it may not be used
     ├── ImageError                   the image could not be made
+    ├── AwsError                     AWS refused, or could not be reached
+    │   └── NotConfiguredError       there is nothing on AWS yet to run on
     └── CallError                    one item's own failure, where it is not the function's exception
         ├── CallLostError            the process that ran the item was killed
         ├── CallSkippedError         the map had stopped before the item ran
@@ -52,6 +54,34 @@ class EngineError(KnotError):
 
 class ImageError(KnotError):
     """The image could not be made. Nothing half-made is left."""
+
+
+class AwsError(KnotError):
+    """AWS refused, or could not be reached.
+
+    Parameters
+    ----------
+    message : str
+        What was asked, and AWS's own words.
+    code : str
+        AWS's name of the error, such as ``"AccessDeniedException"``.
+    is_throttle : bool
+        Whether requests came too fast: nothing was done, and a later one may do.
+    is_unsure : bool
+        Whether it may have been done all the same: the answer is missing, or AWS failed.
+    """
+
+    def __init__(
+        self, message: str, *, code: str = "", is_throttle: bool = False, is_unsure: bool = False
+    ) -> None:
+        super().__init__(message)
+        self.code = code
+        self.is_throttle = is_throttle
+        self.is_unsure = is_unsure
+
+
+class NotConfiguredError(AwsError):
+    """There is nothing on AWS yet to run on: ``cloudknot configure`` makes it."""
 
 
 class CallError(KnotError):

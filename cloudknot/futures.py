@@ -183,7 +183,7 @@ class MapFuture(Future[list[R]], Sequence[CallFuture[R]], Generic[R]):
         indices = [index for index in self.items.not_fine() if self._has_failed(index)]
         return Failed(indices, self._item, self.items, self._explain or _not_yet)
 
-    def retry_failed(self, func: Callable[..., R] | None = None, **resources: float | None) -> MapFuture[R]:
+    def retry_failed(self, func: Callable[..., R] | None = None, **resources: Any) -> MapFuture[R]:
         """Run the items that have no value again, and only those, on the inputs that the ledger holds.
 
         Parameters

@@ -6,6 +6,7 @@ import hashlib
 import os
 import sys
 from collections.abc import Callable, Mapping
+from pathlib import Path
 
 from cloudknot.assembly import Assembly
 from cloudknot.bases import Base, Contents, probe_script, python_images, read_contents, why_not_copied
@@ -18,7 +19,7 @@ from cloudknot.environments import read_environment
 from cloudknot.errors import ImageError
 from cloudknot.indexes import IndexSettings, read_index_settings
 from cloudknot.own_files import read_own_files
-from cloudknot.recipes import Recipe
+from cloudknot.recipes import Recipe, shorten
 from cloudknot.requirements import Needs, runner_pins
 from cloudknot.specs import Image
 
@@ -72,16 +73,83 @@ def prepare_image(
     EngineError
         No engine answers, or it failed.
     """
-    recipe = _recipe_for(_base_of(engine, image, default_base, tell), image, needs)
-    name = f"{REPOSITORY}:{recipe.digest}"
+    recipe = find_recipe(engine, image, needs, default_base=default_base, tell=tell)
+    return make_image(engine, recipe, indexes=indexes, environ=environ, tell=tell)
+
+
+def find_recipe(
+    engine: Engine, image: Image, needs: Needs, *, default_base: str | None = None, tell: Tell
+) -> Recipe:
+    """Return all that decides what an image will hold; its base is fetched, or made, where it must be.
+
+    The parameters and errors are those of `prepare_image`.
+    """
+    return _recipe_for(_base_of(engine, image, default_base, tell), image, needs)
+
+
+def make_image(
+    engine: Engine,
+    recipe: Recipe,
+    *,
+    indexes: IndexSettings | None = None,
+    environ: Mapping[str, str] = os.environ,
+    tell: Tell,
+) -> str:
+    """Build the image of a recipe unless it is there, and return its name; see `prepare_image`."""
+    name = name_of_digest(recipe.digest)
     with engine.lock(name):
         if find_image(engine, name) is None:
             tell(f"building {name} on {recipe.base.name}")
             context = _context_of(engine, recipe, tell)
             settings = settings_files(read_index_settings(environ) if indexes is None else indexes, proxies())
-            assembly = Assembly(engine=engine, settings=settings, platform=image.platform, tell=tell)
+            assembly = Assembly(engine=engine, settings=settings, platform=recipe.image.platform, tell=tell)
             assembly.make(context, recipe.base, name)
     return name
+
+
+def name_of_digest(digest: str) -> str:
+    """Return what an image of that digest is called on an engine."""
+    return f"{REPOSITORY}:{digest}"
+
+
+def look_up_recipe(
+    engine: Engine, image: Image, needs: Needs, *, default_base: str | None = None
+) -> Recipe | None:
+    """Return all that decides what an image will hold, where its base is on the engine already.
+
+    Nothing is fetched or made: what stands on a person's own Dockerfile is not known like this.
+
+    Raises
+    ------
+    InputError
+        The person's own environment file will not do.
+    EngineError
+        No engine answers, or it failed.
+    """
+    name = _name_of_base(image, default_base)
+    found = None if image.dockerfile else find_image(engine, name)
+    if found is None or not found.is_for(image.platform):
+        return None
+    return _recipe_for(_as_base(name, found), image, needs)
+
+
+def digest_request(image: Image, needs: Needs, *, default_base: str | None = None) -> str:
+    """Return what a request is known by, without an engine.
+
+    Equal requests give the same image for as long as the base's name means the same base.
+
+    Raises
+    ------
+    InputError
+        The person's own environment file will not do.
+    ImageError
+        The Dockerfile's folder cannot be read.
+    """
+    name = _name_of_base(image, default_base)
+    content = _state_of_folder(image.dockerfile) if image.dockerfile else name
+    return _recipe_for(
+        Base(name=name, id="", digest=content, platform=image.platform or ""), image, needs
+    ).digest
 
 
 def render_image(
@@ -93,7 +161,7 @@ def render_image(
     tell: Tell = lambda line: None,
 ) -> Context:
     """Return what an image would be built from, and its digest, without building it; see `prepare_image`."""
-    recipe = _recipe_for(_base_of(engine, image, default_base, tell), image, needs)
+    recipe = find_recipe(engine, image, needs, default_base=default_base, tell=tell)
     return _context_of(engine, recipe, tell)
 
 
@@ -114,14 +182,28 @@ def _recipe_for(base: Base, image: Image, needs: Needs) -> Recipe:
 
 
 def _base_of(engine: Engine, image: Image, default_base: str | None, tell: Tell) -> Base:
+    name = _name_of_base(image, default_base)
     if image.dockerfile is not None:
-        # The folder it lies in tells it from others; a new build takes the name over.
-        place = hashlib.sha256(str(image.dockerfile).encode()).hexdigest()[:20]
-        name = f"{REPOSITORY}-base:{place}"
         build_folder(engine, image.dockerfile, name, platform=image.platform, tell=tell)
         return _as_base(str(image.dockerfile), _have_image(engine, name, image.platform, tell))
-    name = image.base or default_base or python_images(_PYTHON, "")[0]
     return _as_base(name, _have_image(engine, name, image.platform, tell))
+
+
+def _name_of_base(image: Image, default_base: str | None) -> str:
+    if image.dockerfile is not None:
+        # The folder it lies in tells it from others; a new build takes the name over.
+        return f"{REPOSITORY}-base:{hashlib.sha256(str(image.dockerfile).encode()).hexdigest()[:20]}"
+    return image.base or default_base or python_images(_PYTHON, "")[0]
+
+
+def _state_of_folder(dockerfile: Path) -> str:
+    """Return what changes with any file of a build context; their content is not read."""
+    try:
+        entries = sorted((path, path.lstat()) for path in dockerfile.parent.rglob("*"))
+    except OSError as error:
+        raise ImageError(f"could not read the folder of {dockerfile} as a build context: {error}") from error
+    states = [[str(path), entry.st_mode, entry.st_size, entry.st_mtime_ns] for path, entry in entries]
+    return shorten([str(dockerfile), states])
 
 
 def _as_base(name: str, facts: ImageFacts) -> Base:

@@ -3,29 +3,30 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Sequence
-from typing import Any, Generic, Literal, TypeVar, overload
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, Generic, Literal, TypeVar, Unpack, overload
 
 from cloudknot.backends import check_backend
 from cloudknot.calls import CallFuture
-from cloudknot.client import Client, current_client
-from cloudknot.display import html_of_knot, print_jobs
-from cloudknot.errors import InputError
-from cloudknot.futures import MapFuture
-from cloudknot.removal import Clobbered, clobber
-from cloudknot.runner.orders import OnError
-from cloudknot.shipping import check_function, knot_name_of, name_of
-from cloudknot.specs import (
-    Image,
-    Resources,
-    Retry,
+from cloudknot.checks import (
+    check_budget,
     check_chunk_size,
     check_env_vars,
     check_name,
     check_on_error,
     check_volumes,
-    extend_image,
 )
+from cloudknot.client import Client, current_client
+from cloudknot.display import html_of_knot, print_jobs
+from cloudknot.errors import InputError
+from cloudknot.futures import MapFuture
+from cloudknot.money import Estimate
+from cloudknot.original import OriginalMapNames, OriginalNames, read_knot_options, read_map_options
+from cloudknot.places import Stacked, check_place, fit_image
+from cloudknot.removal import Clobbered, clobber
+from cloudknot.runner.orders import OnError
+from cloudknot.shipping import check_function, knot_name_of, name_of
+from cloudknot.specs import Arch, Image, Resources, Retry, Spot, extend_image
 from cloudknot.submission import Request
 
 R = TypeVar("R")
@@ -73,9 +74,30 @@ class Knot(Generic[R]):
     vcpus : float, default 1
         Processors of one item. Numerical libraries get that many threads.
     memory_mib : int, optional
-        Memory of one item in MiB.
+        Memory of one item in MiB; on AWS 2,048 when not given.
     timeout_s : float, optional
         Seconds after which an item is killed.
+    gpus : int, default 0
+        GPUs of one item, on AWS.
+    spot : bool or "prefer", default False
+        Run on Spot, which is cheaper and may be taken away (the items then run again); "prefer": on
+        demand where there is no Spot to be had. This and what follows, up to ``bid_percentage``, says
+        how AWS runs it, and is passed over in other places.
+    arch : {"x86_64", "arm64"}, optional
+        Processors of the machines.
+    fargate : bool, default False
+        Run on Fargate rather than on machines of EC2.
+    instance_types : str or sequence of str, optional
+        Kinds of machine, such as ``"m5"`` or ``"m5.large"``.
+    volume_gib : int, optional
+        Size of a machine's disk in GiB.
+    bid_percentage : int, optional
+        The most to pay for Spot, in percent of the price on demand.
+    secrets : dict of str, optional
+        Environment variables that AWS fills in: the ARN of a secret in Secrets Manager or of a
+        parameter in SSM by name. On this machine they are read from your own environment.
+    pars : Pars, optional
+        The stack on AWS; ``CLOUDKNOT_STACK`` or the configuration file's when not given.
     retries : int or Retry, default 0
         Further tries of an item after the function raised. A lost process is tried again twice;
         `Retry` sets both.
@@ -90,6 +112,8 @@ class Knot(Generic[R]):
     volumes : sequence of path, optional
         Folders of this machine that containers on this machine see, under the same path; read-only
         where they end in ``:ro``. Containers then run under your user number.
+    **original
+        Names of cloudknot 0.6, such as ``memory``; a warning says how they are spelled today.
 
     Raises
     ------
@@ -114,6 +138,15 @@ class Knot(Generic[R]):
         vcpus: float = 1,
         memory_mib: int | None = None,
         timeout_s: float | None = None,
+        gpus: int = 0,
+        spot: Spot = False,
+        arch: Arch | None = None,
+        fargate: bool = False,
+        instance_types: str | Iterable[str] = (),
+        volume_gib: int | None = None,
+        bid_percentage: int | None = None,
+        secrets: Mapping[str, str] | None = None,
+        pars: Stacked | None = None,
         retries: int | Retry = 0,
         env_vars: dict[str, str] | None = None,
         image: Image | None = None,
@@ -121,19 +154,38 @@ class Knot(Generic[R]):
         image_github_installs: str | Iterable[str] = (),
         volumes: Iterable[str | os.PathLike[str]] | None = None,
         client: Client | None = None,
+        **original: Unpack[OriginalNames],
     ) -> None:
         check_function(func)
         self.func = func
         self.name = check_name(knot_name_of(func) if name is None else name)
-        self._client_here = current_client() if client is None else client
+        self._pars = pars
+        self._client_here = current_client(pars) if client is None else client
         self._pid = os.getpid()
         self.backend = check_backend(self._client.settings.backend if backend is None else backend)
-        self.resources = Resources(vcpus=vcpus, memory_mib=memory_mib, timeout_s=timeout_s)
+        wanted: dict[str, Any] = {"memory_mib": memory_mib, "gpus": gpus, "volume_gib": volume_gib}
+        if vcpus != 1:
+            wanted["vcpus"] = vcpus
+        wanted |= read_knot_options(original, {**wanted, "retries": retries})
+        user, retries = wanted.pop("username", None), wanted.pop("retries", retries)
+        self.resources = Resources(
+            timeout_s=timeout_s,
+            spot=spot,
+            arch=arch,
+            fargate=fargate,
+            instance_types=instance_types,  # type: ignore[arg-type]  # it makes a tuple of it
+            bid_percentage=bid_percentage,
+            secrets=secrets or {},
+            **wanted,
+        )
         self.retry = retries if isinstance(retries, Retry) else Retry(raised=retries)
+        self.retry.check_memory(memory_mib)
         self.env_vars = check_env_vars(env_vars)
-        self.image = extend_image(image, base_image=base_image, github_installs=image_github_installs)
-        if volumes is None:  # what is set for all containers matters to none on this machine itself
-            volumes = () if self.backend == "local" else self._client.settings.volumes
+        check_place(self.backend, self.resources, self.env_vars)
+        image = extend_image(image, base_image=base_image, github_installs=image_github_installs, user=user)
+        self.image = fit_image(image, self.backend, self.resources)
+        if volumes is None:  # what is set for containers on this machine matters nowhere else
+            volumes = self._client.settings.volumes if self.backend == "docker" else ()
         self.volumes = check_volumes(volumes)
         self._prepared = self._client.prepare(self.backend, func, self.image)
 
@@ -161,6 +213,8 @@ class Knot(Generic[R]):
         env_vars: dict[str, str] | None = None,
         chunk_size: int | Literal["auto"] = "auto",
         on_error: OnError = "auto",
+        budget_usd: float | None = None,
+        **original: Unpack[OriginalMapNames],
     ) -> MapFuture[R]:
         """Run the function on each of many inputs.
 
@@ -177,6 +231,11 @@ class Knot(Generic[R]):
         on_error : {"auto", "continue", "stop"}, default "auto"
             "auto" stops the map when its first 20 items all failed by the same exception at the same
             line; "continue" never stops it; "stop" stops it at the first failure.
+        budget_usd : float, optional
+            On AWS: what the map may cost in USD. It is stopped when it would pass that, and keeps the
+            results that are there.
+        **original
+            Names of cloudknot 0.6, such as ``max_threads``; a warning says what has become of them.
 
         Returns
         -------
@@ -188,6 +247,7 @@ class Knot(Generic[R]):
         InputError
             Something cannot travel; the message says which item and why. Nothing was started.
         """
+        env_vars = read_map_options(original, env_vars)
         try:
             items = iter(iterdata)
         except TypeError:
@@ -200,8 +260,32 @@ class Knot(Generic[R]):
             env_vars={**self.env_vars, **check_env_vars(env_vars)},
             chunk_size=check_chunk_size(chunk_size),
             on_error=check_on_error(on_error),
+            budget_usd=check_budget(budget_usd),
         )
         return self._client.launch(request, items)
+
+    def estimate(self, n_items: int, seconds_per_item: float) -> Estimate:
+        """Say what a map will cost on AWS, and how long it will take; nothing is started.
+
+        Parameters
+        ----------
+        n_items : int
+            Items of the map.
+        seconds_per_item : float
+            Wall time of one.
+
+        Returns
+        -------
+        Estimate
+            Its parts, the formula in the docstring of `cloudknot.money.estimate`, and where the prices are
+            from. It prints as a table.
+
+        Raises
+        ------
+        InputError
+            A number will not do.
+        """
+        return self._client.estimate(self.resources, n_items, seconds_per_item)
 
     @property
     def jobs(self) -> Jobs[R]:
@@ -232,7 +316,7 @@ class Knot(Generic[R]):
     @property
     def _client(self) -> Client:
         if os.getpid() != self._pid:  # in a forked child the parent's threads are not there
-            self._client_here, self._pid = current_client(), os.getpid()
+            self._client_here, self._pid = current_client(self._pars), os.getpid()
         return self._client_here
 
     def __repr__(self) -> str:

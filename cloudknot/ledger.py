@@ -6,8 +6,9 @@ import json
 import re
 import threading
 from bisect import bisect_right, insort
-from collections import OrderedDict
-from collections.abc import Iterable, Iterator, Mapping
+from collections import OrderedDict, deque
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any, NamedTuple
 
 from cloudknot.errors import StoreError, UnknownRunError
@@ -18,6 +19,7 @@ from cloudknot.runner.envelopes import (
     decode_envelope,
     outcomes_in,
     payloads_in,
+    seconds_in,
     split_envelopes,
 )
 from cloudknot.runner.keys import Keys
@@ -28,6 +30,10 @@ from cloudknot.runs import Run
 SHARD_BYTES = 4 << 20
 SHARD_ITEMS = 1 << 16
 _CACHE_BYTES = 8 << 20
+# Where packs come over the network, more of them are kept.
+_FAR_CACHE_BYTES = 64 << 20
+# Machines' clocks may differ by so much: news that is older than this is not looked for again.
+_SKEW_MS = 5_000
 
 
 def write_inputs(store: Store, run_id: str, pickles: Iterable[bytes]) -> tuple[int, ...]:
@@ -144,11 +150,23 @@ class Outcomes:
         The run.
     count : int
         Its positions.
+    has_news : bool
+        Whether each pack is announced: then no more than what is new is listed.
+
+    Attributes
+    ----------
+    item_s : float
+        Seconds of all items that have ended, where packs are announced.
     """
 
-    def __init__(self, store: Store, run_id: str, count: int) -> None:
+    def __init__(self, store: Store, run_id: str, count: int, *, has_news: bool = False) -> None:
         self._store = store
         self._keys = Keys(run_id)
+        self._has_news = has_news
+        self._news_ms: int | None = None
+        self.item_s = 0.0
+        self._new: list[int] = []
+        self._most_cached = _CACHE_BYTES if store.parallel == 1 else _FAR_CACHE_BYTES
         self._states = bytearray(count)
         self._packs: list[int] = []
         self._known: set[str] = set()
@@ -168,13 +186,32 @@ class Outcomes:
         return self.counts.ended == len(self._states)
 
     def refresh(self) -> list[int]:
-        """Read the packs that are new; return the positions that they hold."""
+        """Read the packs that are new; return the positions that have come since the last refresh."""
         with self._lock:
-            positions: list[int] = []
-            for key in self._store.list(self._keys.packs):
-                if key not in self._known:
-                    positions.extend(self._add(key))
+            self.catch_up(is_thorough=False)
+            positions, self._new = self._new, []
             return positions
+
+    def catch_up(self, *, is_thorough: bool = True) -> None:
+        """Read the packs that are new; where it is thorough, also those that nobody has announced."""
+        with self._lock:
+            if is_thorough or not self._has_news or self._news_ms is None:
+                if self._has_news and self._news_ms is None:
+                    self._list_news()  # first, so that none is missed in between
+                keys = list(self._store.list(self._keys.packs))
+            else:
+                keys = [self._keys.pack(position) for position in self._list_news()]
+            new = [key for key in dict.fromkeys(keys) if key not in self._known]
+            for key, data in _fetch(self._store, self._get, new):
+                self._new.extend(self._add(key, data))
+
+    def _list_news(self) -> list[int]:
+        """Return the positions of the packs that were announced since the last look."""
+        since = self._news_ms or 0
+        after = self._keys.announcement(max(since - _SKEW_MS, 0), 0)
+        found = [key.rpartition("/")[2].split("-") for key in self._store.list(self._keys.news, after=after)]
+        self._news_ms = max([since, *(int(time_ms) for time_ms, _ in found)])
+        return [int(position) for _, position in found]
 
     def outcome(self, position: int) -> Outcome | None:
         """Return how an item ended; None while it has not."""
@@ -203,17 +240,29 @@ class Outcomes:
 
     def pickles(self) -> Iterator[bytes]:
         """Yield the pickle of each position's value, in order; all must have one."""
-        for first in list(self._packs):
-            with self._lock:
-                pack = self._read(first)
-            for outcome, payload in payloads_in(pack.data):
-                yield payload if outcome == Outcome.VALUE else self._get(payload.decode())
+        with self._lock:
+            kept = {first: self._cache[first].data for first in self._packs if first in self._cache}
+            packs = {self._keys.pack(first): kept.get(first) for first in self._packs}
+
+        def read(key: str) -> bytes:
+            data = packs[key]
+            return self._get(key) if data is None else data
+
+        for _, data in _fetch(self._store, read, packs):
+            for outcome, payload in payloads_in(data):
+                yield payload if outcome == Outcome.VALUE else self._value(payload.decode())
 
     def read_stored(self, envelope: Envelope) -> bytes:
         """Return the pickle of an item's value or exception, wherever it lies."""
         if envelope.outcome is Outcome.STORED_VALUE:
-            return self._get(envelope.payload.decode())
+            return self._value(envelope.payload.decode())
         return envelope.payload
+
+    def _value(self, key: str) -> bytes:
+        """Return a value that is an object of its own: whoever wrote the pack may name no other run's."""
+        if not key.startswith(self._keys.values) or ".." in key.split("/"):
+            raise StoreError(f"{key} is not below {self._keys.values}: the run's results were tampered with")
+        return self._get(key)
 
     def _get(self, key: str) -> bytes:
         try:
@@ -223,9 +272,12 @@ class Outcomes:
                 f"{key} is gone from {self._store.uri}: the run's results were removed"
             ) from None
 
-    def _add(self, key: str) -> range:
+    def _add(self, key: str, data: bytes) -> range:
         first = int(key.rpartition("/")[2])
-        outcomes = outcomes_in(self._read(first).data)
+        self._remember(first, _Pack(data))
+        outcomes = outcomes_in(data)
+        if self._has_news:
+            self.item_s += sum(seconds for _, seconds in seconds_in(data))
         last = first + len(outcomes)
         self._known.add(key)
         if any(self._states[first:last]):
@@ -248,9 +300,35 @@ class Outcomes:
     def _remember(self, first: int, pack: _Pack) -> None:
         self._cache[first] = pack
         self._cached_bytes += len(pack.data)
-        while self._cached_bytes > _CACHE_BYTES and len(self._cache) > 1:
+        while self._cached_bytes > self._most_cached and len(self._cache) > 1:
             _, oldest = self._cache.popitem(last=False)
             self._cached_bytes -= len(oldest.data)
+
+
+def write_lost(store: Store, run_id: str, first: int, last: int, *, tries: int, reason: str) -> bool:
+    """Say of the items first to last (exclusive) that they were lost, unless the first has ended already."""
+    detail = {"type": Outcome.LOST.name, "reason": reason}
+    lost = (
+        Envelope(outcome=Outcome.LOST, position=position, tries=tries, detail=detail).encode()
+        for position in range(first, last)
+    )
+    return store.put(Keys(run_id).pack(first), b"".join(lost), if_absent=True)
+
+
+def _fetch(store: Store, read: Callable[[str], bytes], keys: Iterable[str]) -> Iterator[tuple[str, bytes]]:
+    """Yield (key, object) in order; where the store is far away, several are read at once."""
+    if store.parallel == 1:
+        yield from ((key, read(key)) for key in keys)
+        return
+    with ThreadPoolExecutor(store.parallel) as readers:
+        waiting: deque[tuple[str, Future[bytes]]] = deque()
+        for key in keys:
+            waiting.append((key, readers.submit(read, key)))
+            if len(waiting) >= 2 * store.parallel:
+                oldest, data = waiting.popleft()
+                yield oldest, data.result()
+        for key, data in waiting:
+            yield key, data.result()
 
 
 def _places_of(value: int, states: bytes | bytearray) -> Iterator[int]:

@@ -16,7 +16,7 @@ from cloudknot.environments import EnvironmentFile
 from cloudknot.installed import normalise
 from cloudknot.requirements import Pin
 from cloudknot.specs import Image
-from cloudknot.templates import read_templates
+from cloudknot.templates import image_templates
 
 UV = "0.13.9"
 _DIGEST_DIGITS = 20
@@ -93,7 +93,7 @@ class Recipe:
             "user": image.user,
             # Bytecode follows from its source, and differs with Python's patch version.
             "runner": digests_of({path: text for path, text in self.runner.items() if path.endswith(".py")}),
-            "templates": digests_of(read_templates()),
+            "templates": digests_of(image_templates()),
         }
         return shorten(content)
 
@@ -108,13 +108,13 @@ class Plan:
         What ``install.py`` is told to do.
     files : dict of str to bytes
         What it reads.
-    large : bytes
-        Pins that have a layer of their own, below the others.
+    lower : dict of str to bytes
+        Files of pins that have a layer of their own, below the others; the lowest first.
     """
 
     commands: tuple[str, ...]
     files: Mapping[str, bytes]
-    large: bytes = b""
+    lower: Mapping[str, bytes] = field(default_factory=dict)
 
 
 def name_in(line: str) -> str:
@@ -140,7 +140,7 @@ def plan_installation(recipe: Recipe) -> Plan:
             commands=("packages lines.txt", "runner runner.txt"),
             files={
                 "lines.txt": _as_lines((*recipe.image.requirements, *recipe.image.packages)),
-                "runner.txt": _as_lines(pin.line() for pin in recipe.runner_pins),
+                "runner.txt": _lines_of(recipe.runner_pins),
             },
         )
     return _plan_pins(recipe)
@@ -151,15 +151,20 @@ def _plan_pins(recipe: Recipe) -> Plan:
     if not recipe.is_closed:
         lines = _as_lines((*(pin.line() for pin in pins), *packages))
         return Plan(commands=("packages lines.txt",), files={"lines.txt": lines})
-    large = _as_lines(pin.line() for pin in pins if pin.is_large)
-    small = {"small.txt": _as_lines(pin.line() for pin in pins if not pin.is_large)}
+    # The runner's own stand lowest: all functions share them, but for what they have at another version.
+    # Nothing is replaced further up, as its bytecode would stay.
+    of_runner = pins & {*recipe.runner_pins}
+    large = {pin for pin in pins - of_runner if pin.is_large}
+    lower = {"runner.txt": _lines_of(of_runner), "large.txt": _lines_of(large)}
+    small = {"small.txt": _lines_of(pins - large)}
+    layers = {name: content for name, content in lower.items() if content}
     if not packages:
-        return Plan(commands=("pins small.txt",), files=small, large=large)
-    # The packages keep to the pins, the large ones too.
+        return Plan(commands=("pins small.txt",), files=small, lower=layers)
+    # The packages keep to the pins, those below too.
     return Plan(
         commands=("pins small.txt", "packages packages.txt small.txt large.txt"),
-        files={**small, "large.txt": large, "packages.txt": _as_lines(packages)},
-        large=large,
+        files={**small, "large.txt": lower["large.txt"], "packages.txt": _as_lines(packages)},
+        lower=layers,
     )
 
 
@@ -174,7 +179,7 @@ def _plan_file(recipe: Recipe, environment: EnvironmentFile) -> Plan:
         files={
             **({} if recipe.is_conda else below("environment", environment.files)),
             **({"packages.txt": _as_lines(packages)} if packages else {}),
-            "runner.txt": _as_lines(pin.line() for pin in recipe.runner_pins),
+            "runner.txt": _lines_of(recipe.runner_pins),
         },
     )
 
@@ -215,6 +220,10 @@ def shorten(content: object) -> str:
     """Return a digest of what JSON can say, short enough for a name."""
     text = json.dumps(content, sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()[:_DIGEST_DIGITS]
+
+
+def _lines_of(pins: Iterable[Pin]) -> bytes:
+    return _as_lines(pin.line() for pin in pins)
 
 
 def _as_lines(lines: Iterable[str]) -> bytes:

@@ -13,7 +13,7 @@ from cloudknot.client import Client
 from cloudknot.errors import StoreError, UnknownRunError
 from cloudknot.ledger import read_run
 from cloudknot.runner.keys import Keys
-from cloudknot.runner.stores import FileStore, open_store
+from cloudknot.runner.stores import FileStore
 from cloudknot.runs import Run
 
 
@@ -26,14 +26,15 @@ class Clobbered(NamedTuple):
         How many jobs it stopped, and how many it removed from the ledger.
     containers : int
         How many containers it removed.
-    images : tuple of str
-        Which images it removed; those that another Knot's jobs have too are kept.
+    images, definitions : tuple of str
+        Which images and job definitions it removed; those that another Knot's jobs have too are kept.
     """
 
     stopped: int
     removed: int
     containers: int = 0
     images: tuple[str, ...] = ()
+    definitions: tuple[str, ...] = ()
 
 
 def clobber(client: Client, name: str, *, backend: str, image: str, results: bool) -> Clobbered:
@@ -67,6 +68,7 @@ def clobber(client: Client, name: str, *, backend: str, image: str, results: boo
         removed=len(run_ids) if results else 0,
         containers=sum(one.containers for one in removed),
         images=tuple(name for one in removed for name in one.images),
+        definitions=tuple(name for one in removed for name in one.definitions),
     )
 
 
@@ -77,7 +79,7 @@ def prune(client: Client, before: datetime.datetime) -> list[str]:
         entry.run_id
         for entry in entries
         if datetime.datetime.fromisoformat(entry.created) < before
-        and not client.catalog.is_owned(open_store(entry.store), entry.run_id)
+        and not client.catalog.is_owned(client.open_store(entry.store), entry.run_id)
     ]
     kept = {entry.run_id for entry in entries} - set(old)
     needed = {needed for run_id in kept for needed in _ancestors(client, run_id)}

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 from cloudknot.reach import Imports
 from cloudknot.runner.orders import OnError, Orders
-from cloudknot.specs import Image, Resources
+from cloudknot.specs import Image, Resources, Retry
 
 # "auto" stops a map when this many first items all failed alike.
 CANARY_ITEMS = 20
@@ -100,6 +100,10 @@ class Run:
         The modules that function and arguments need in it.
     volumes : tuple of str
         Folders of this machine that containers see.
+    retry : Retry
+        How often an item is tried again.
+    budget_usd : float, optional
+        What it may cost.
     """
 
     run_id: str
@@ -121,6 +125,8 @@ class Run:
     made_from: Image = field(default_factory=Image)
     imports: Imports = field(default_factory=Imports)
     volumes: tuple[str, ...] = ()
+    retry: Retry = field(default_factory=Retry)
+    budget_usd: float | None = None
 
     def to_json(self) -> dict[str, Any]:
         """Return the run's record."""
@@ -133,6 +139,7 @@ class Run:
         known = {name: record[name] for name in cls.__dataclass_fields__ if name in record}
         known["orders"] = Orders.from_json(record["orders"])
         known["resources"] = Resources(**record["resources"])
+        known["retry"] = Retry(**record.get("retry", {}))
         known["sys_path"] = tuple(record["sys_path"])
         known["volumes"] = tuple(record.get("volumes", ()))
         known["imports"] = Imports(

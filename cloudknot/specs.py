@@ -3,21 +3,35 @@
 from __future__ import annotations
 
 import math
-import os
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, replace
-from numbers import Integral, Real
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any, Literal, get_args
 
+from cloudknot.checks import (
+    as_number,
+    as_whole_number,
+    check_file,
+    check_lines,
+    check_match,
+    check_secrets,
+)
 from cloudknot.errors import InputError
-from cloudknot.runner.orders import OnError
+from cloudknot.sizes import size_on_batch
 
-_SYSTEM = ("bin", "dev", "etc", "lib", "lib64", "opt", "proc", "sbin", "sys", "usr", "usr/local", "var")
-_NO_VOLUMES = frozenset({"/", *(f"/{name}" for name in _SYSTEM)})
-_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,62}")
-_ENV_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+Arch = Literal["x86_64", "arm64"]
+Spot = bool | Literal["prefer"]
+OnOom = Literal["fail", "double"]
+
+# A family such as "m5", or one of its sizes such as "m5.large".
+_INSTANCE_TYPE = re.compile(
+    r"[a-z][a-z0-9-]*\d[a-z0-9-]*(\.(nano|micro|small|medium|\d*x?large|metal(-\d+xl)?))?"
+)
+# The volume of a machine holds the image of ECS's machines, which needs 30 GiB; 16 TiB is EBS's largest.
+_EC2_VOLUME_GIB = (30, 16384)
+# Fargate gives 20 GiB where nothing is asked.
+_FARGATE_VOLUME_GIB = (20, 200)
 _APT_NAME = re.compile(r"[a-z0-9][a-z0-9+.-]+(:[a-z0-9]+)?(=[A-Za-z0-9.+:~-]+)?")
 _USER_NAME = re.compile(r"[a-z_][a-z0-9_-]{0,31}")
 _PLATFORM = re.compile(r"linux/[a-z0-9]+(/[a-z0-9]+)?")
@@ -26,38 +40,101 @@ _REFERENCE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:/@-]*")
 
 @dataclass(frozen=True, kw_only=True)
 class Resources:
-    """What one item may use.
+    """What one item may use, and on which machines of AWS.
 
     Parameters
     ----------
     vcpus : float, default 1
         Processors. Numerical libraries are told to use that many threads, and this machine runs
-        as many items side by side as its processors allow.
+        as many items side by side as its processors allow. Whole numbers on AWS, but for Fargate.
     memory_mib : int, optional
         Memory in MiB. None leaves it to the place; this machine runs no more items side by side
         than its memory allows.
     timeout_s : float, optional
         Seconds after which an item is killed. None sets no limit.
+    gpus : int, default 0
+        GPUs, on AWS.
+    spot : bool or "prefer", default False
+        Whether AWS runs it on Spot, which is cheaper and may be taken away; "prefer": on demand
+        where there is no Spot to be had.
+    arch : {"x86_64", "arm64"}, optional
+        The processors of the machines on AWS. None leaves it to the place.
+    fargate : bool, default False
+        Whether AWS runs it on Fargate rather than on machines of EC2.
+    instance_types : tuple of str
+        Kinds of machine on AWS, such as ``"m5"`` or ``"m5.large"``; none: AWS chooses.
+    volume_gib : int, optional
+        Size of the disk in GiB: of a machine from 30 to 16,384, on Fargate from 20 to 200.
+    bid_percentage : int, optional
+        The most to pay for Spot, in percent of the price on demand, from 1 to 100; sets ``spot``.
+    secrets : mapping of str
+        Environment variables that AWS fills in, by name: the ARN of a secret in Secrets Manager or
+        of a parameter in SSM. Kept as sorted pairs.
 
     Raises
     ------
     InputError
-        A value is not a positive number.
+        A value will not do, or two of them exclude each other.
     """
 
     vcpus: float = 1
     memory_mib: int | None = None
     timeout_s: float | None = None
+    gpus: int = 0
+    spot: Spot = False
+    arch: Arch | None = None
+    fargate: bool = False
+    instance_types: tuple[str, ...] = ()
+    volume_gib: int | None = None
+    bid_percentage: int | None = None
+    secrets: Mapping[str, str] | tuple[tuple[str, str], ...] = ()
 
     def __post_init__(self) -> None:
         for name in ("vcpus", "memory_mib", "timeout_s"):
             value = getattr(self, name)
             if value is None and name != "vcpus":
                 continue
-            number = _as_number(name, value)
+            number = as_number(name, value)
             if not (number > 0 and math.isfinite(number)):
                 raise InputError(f"{name} must be positive, not {value!r}")
-            object.__setattr__(self, name, int(number) if name == "memory_mib" else number)
+            if name == "memory_mib" and number != int(number):
+                raise InputError(f"memory_mib must be a whole number, not {value!r}: use {math.ceil(number)}")
+            self._set(name, int(number) if name == "memory_mib" else number)
+        self._set("gpus", _check_range("gpus", self.gpus, (0, None)))
+        self._check_machines()
+        self._set("secrets", check_secrets(self.secrets))
+
+    def _check_machines(self) -> None:
+        if self.arch not in (None, *get_args(Arch)):
+            raise InputError(f"arch must be 'x86_64', 'arm64' or None, not {self.arch!r}")
+        if not isinstance(self.fargate, bool):
+            raise InputError(f"fargate must be True or False, not {self.fargate!r}")
+        if not (isinstance(self.spot, bool) or self.spot == "prefer"):
+            raise InputError(f"spot must be True, False or 'prefer', not {self.spot!r}")
+        self._set("instance_types", _check_instance_types(self.instance_types))
+        if self.bid_percentage is not None:
+            self._set("bid_percentage", _check_range("bid_percentage", self.bid_percentage, (1, 100)))
+            self._set("spot", self.spot or True)
+        if self.fargate:
+            self._check_fargate()
+        if self.volume_gib is not None:
+            self._check_volume()
+
+    def _set(self, name: str, value: object) -> None:
+        object.__setattr__(self, name, value)
+
+    def _check_fargate(self) -> None:
+        for name in ("gpus", "instance_types", "bid_percentage"):
+            if getattr(self, name):
+                raise InputError(f"Fargate has no {name}: leave out {name} or fargate")
+        size_on_batch(self.vcpus, self.memory_mib, is_fargate=True)
+
+    def _check_volume(self) -> None:
+        limits = _FARGATE_VOLUME_GIB if self.fargate else _EC2_VOLUME_GIB
+        reason = "on Fargate" if self.fargate else "the image of ECS's machines needs 30"
+        gib = _check_range("volume_gib", self.volume_gib, limits, reason)
+        # Fargate refuses to be asked for the 20 GiB that it gives.
+        self._set("volume_gib", None if self.fargate and gib == _FARGATE_VOLUME_GIB[0] else gib)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -69,24 +146,53 @@ class Retry:
     raised : int, default 0
         Further tries after the function raised.
     lost : int, default 2
-        Further tries after the item's process was killed.
+        Further tries after the item's process was killed. What AWS takes away (Spot) does not count.
+    on_oom : {"fail", "double"}, default "fail"
+        What becomes of an item that needed more memory than it has: "double" runs it again with
+        twice as much, on AWS.
+    max_memory_mib : int, optional
+        With "double", the most memory in MiB that an item is given.
 
     Raises
     ------
     InputError
-        A value is not a whole number from 0 up.
+        A value will not do.
     """
 
     raised: int = 0
     lost: int = 2
+    on_oom: OnOom = "fail"
+    max_memory_mib: int | None = None
 
     def __post_init__(self) -> None:
         for name in ("raised", "lost"):
             value = getattr(self, name)
-            whole = _as_whole_number(value)
+            whole = as_whole_number(value)
             if whole is None or whole < 0:
                 raise InputError(f"retries must be a whole number from 0 up, not {value!r} ({name})")
             object.__setattr__(self, name, whole)
+        if self.on_oom not in get_args(OnOom):
+            raise InputError(f"on_oom must be 'fail' or 'double', not {self.on_oom!r}")
+        if self.max_memory_mib is None:
+            return
+        if self.on_oom == "fail":
+            raise InputError("max_memory_mib says how far on_oom='double' goes: say on_oom='double' too")
+        most = _check_range("max_memory_mib", self.max_memory_mib, (1, None))
+        object.__setattr__(self, "max_memory_mib", most)
+
+    def check_memory(self, memory_mib: int | None) -> None:
+        """Refuse a largest memory that the first try has already.
+
+        Raises
+        ------
+        InputError
+            ``max_memory_mib`` is no more than the memory.
+        """
+        if self.max_memory_mib is not None and memory_mib is not None and self.max_memory_mib <= memory_mib:
+            raise InputError(
+                f"max_memory_mib={self.max_memory_mib} is no more than memory_mib={memory_mib}, so no item "
+                "would get more: give a larger one, or leave on_oom out"
+            )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -130,20 +236,20 @@ class Image:
     platform: str | None = None
 
     def __post_init__(self) -> None:
-        _check_match("base", self.base, _REFERENCE, "use the name of an image, such as 'python:3.11-slim'")
-        _check_match("user", self.user, _USER_NAME, "use lower-case letters, digits, '-' and '_'")
-        _check_match("platform", self.platform, _PLATFORM, "use 'linux/amd64' or 'linux/arm64'")
+        check_match("base", self.base, _REFERENCE, "use the name of an image, such as 'python:3.11-slim'")
+        check_match("user", self.user, _USER_NAME, "use lower-case letters, digits, '-' and '_'")
+        check_match("platform", self.platform, _PLATFORM, "use 'linux/amd64' or 'linux/arm64'")
         if self.user == "root":
             raise InputError("user must not be 'root': the function runs as an unprivileged user")
         for name in ("packages", "apt", "requirements"):
             lines = getattr(self, name)
             if name != "requirements" or lines is not None:
-                object.__setattr__(self, name, _check_lines(name, lines))
+                object.__setattr__(self, name, check_lines(name, lines))
         for package in self.apt:
-            _check_match("apt", package, _APT_NAME, "use the names of Debian packages")
+            check_match("apt", package, _APT_NAME, "use the names of Debian packages")
         for name in ("dockerfile", "environment"):
             if getattr(self, name) is not None:
-                object.__setattr__(self, name, _check_file(name, getattr(self, name)))
+                object.__setattr__(self, name, check_file(name, getattr(self, name)))
         for one, other in (("base", "dockerfile"), ("requirements", "environment")):
             if getattr(self, one) is not None and getattr(self, other) is not None:
                 raise InputError(f"{one} and {other} say the same thing twice: give one of them")
@@ -169,9 +275,13 @@ class Image:
 
 
 def extend_image(
-    image: Image | None, *, base_image: str | None = None, github_installs: str | Iterable[str] = ()
+    image: Image | None,
+    *,
+    base_image: str | None = None,
+    github_installs: str | Iterable[str] = (),
+    user: str | None = None,
 ) -> Image:
-    """Return an image with a base and with git repositories to install.
+    """Return an image with a base, with git repositories to install and with a user.
 
     Raises
     ------
@@ -190,137 +300,28 @@ def extend_image(
         if image.base is not None:
             raise InputError("base_image and image.base say the same thing twice: give one of them")
         image = replace(image, base=base_image)
+    if user is not None:
+        image = replace(image, user=user)
     addresses = [github_installs] if isinstance(github_installs, str) else github_installs
     lines = [address if str(address).startswith("git+") else f"git+{address}" for address in addresses]
     return replace(image, packages=(*image.packages, *lines))
 
 
-def check_name(name: object) -> str:
-    """Return the name if a run can carry it.
-
-    Raises
-    ------
-    InputError
-        It has characters other than letters, digits, ``-`` and ``_``, or more than 63 of them.
-
-    Examples
-    --------
-    >>> check_name("pi-calc")
-    'pi-calc'
-    """
-    if not isinstance(name, str) or not _NAME.fullmatch(name):
+def _check_range(name: str, value: object, limits: tuple[int, int | None], reason: str = "") -> int:
+    whole, (least, most) = as_whole_number(value), limits
+    if whole is None or whole < least or (most is not None and whole > most):
+        upto = "up" if most is None else f"to {most}"
         raise InputError(
-            f"name {name!r} will not do: use up to 63 letters, digits, '-' and '_', "
-            "with a letter or digit first"
+            f"{name} must be a whole number from {least} {upto}, not {value!r}{reason and f' ({reason})'}"
         )
-    return name
-
-
-def check_env_vars(env_vars: object) -> dict[str, str]:
-    """Return the environment variables as a dict of strings.
-
-    Raises
-    ------
-    InputError
-        It is no mapping, or a name or value is not a string that an environment can hold.
-    """
-    if env_vars is None:
-        return {}
-    if not isinstance(env_vars, Mapping):
-        raise InputError(f"env_vars must be a dict of strings, not {type(env_vars).__name__}")
-    for name, value in env_vars.items():
-        if not isinstance(name, str) or not _ENV_NAME.fullmatch(name):
-            raise InputError(f"env_vars has a bad name {name!r}: use letters, digits and '_'")
-        if not isinstance(value, str):
-            raise InputError(
-                f"env_vars[{name!r}] must be a string, not {type(value).__name__}: write {str(value)!r}"
-            )
-        if "\0" in value:
-            raise InputError(f"env_vars[{name!r}] holds a null character, which no environment can")
-    return dict(env_vars)
-
-
-def check_volumes(volumes: object) -> tuple[str, ...]:
-    """Return folders as absolute paths, with ``:ro`` behind those that must not be written.
-
-    Raises
-    ------
-    InputError
-        It is no list of paths, or one is not there.
-    """
-    if isinstance(volumes, str | Path) or not isinstance(volumes, Iterable):
-        raise InputError(f"volumes must be a list of paths, not {type(volumes).__name__} {volumes!r:.80}")
-    checked: dict[Path, str] = {}
-    for volume in volumes:
-        if not isinstance(volume, str | os.PathLike):
-            raise InputError(f"volumes holds {volume!r:.80}, which is no path")
-        text = os.fspath(volume)
-        path = Path(text.removesuffix(":ro")).expanduser().absolute()
-        if not path.exists():
-            raise InputError(f"volumes names {str(path)!r}, which is not there")
-        if str(path) in _NO_VOLUMES or path.is_relative_to("/opt/cloudknot"):
-            raise InputError(
-                f"volumes names {str(path)!r}, which would hide what the image has there: "
-                "name the folders below it that you need"
-            )
-        mount = f"{path}:ro" if text.endswith(":ro") else str(path)
-        if checked.setdefault(path, mount) != mount:
-            raise InputError(f"volumes names {str(path)!r} twice, to be written and not to be written")
-    return tuple(checked.values())
-
-
-def check_on_error(on_error: object) -> OnError:
-    """Return the rule if it is one of the three."""
-    if on_error not in get_args(OnError):
-        raise InputError(f"on_error must be one of {', '.join(get_args(OnError))}, not {on_error!r}")
-    return on_error  # type: ignore[return-value]  # get_args has just checked it
-
-
-def check_chunk_size(chunk_size: object) -> int | None:
-    """Return the number of items a chunk, or None for ``"auto"``."""
-    if chunk_size == "auto":
-        return None
-    whole = _as_whole_number(chunk_size)
-    if whole is None or whole < 1:
-        raise InputError(f"chunk_size must be 'auto' or a whole number from 1 up, not {chunk_size!r}")
     return whole
 
 
-def _as_number(name: str, value: object) -> int | float:
-    # numpy's numbers are registered as Real too.
-    if isinstance(value, bool) or not isinstance(value, Real):
-        raise InputError(f"{name} must be a number, not {type(value).__name__} {value!r}")
-    return int(value) if isinstance(value, Integral) else float(value)
-
-
-def _as_whole_number(value: object) -> int | None:
-    if isinstance(value, bool):
-        return None
-    try:
-        return value.__index__()  # type: ignore[attr-defined, no-any-return]  # numpy's integers too
-    except AttributeError:
-        return None
-
-
-def _check_match(name: str, value: object, pattern: re.Pattern[str], advice: str) -> None:
-    if value is not None and not (isinstance(value, str) and pattern.fullmatch(value)):
-        raise InputError(f"{name} {value!r} will not do: {advice}")
-
-
-def _check_lines(name: str, lines: object) -> tuple[str, ...]:
-    if isinstance(lines, str) or not isinstance(lines, Iterable):
-        raise InputError(f"{name} must be a list of strings, not {type(lines).__name__} {lines!r:.80}")
-    checked = tuple(lines)
-    for line in checked:
-        if not isinstance(line, str) or not line.strip() or not line.isprintable():
-            raise InputError(f"{name} holds {line!r}, which names no package")
-    return checked
-
-
-def _check_file(name: str, value: object) -> Path:
-    if not isinstance(value, str | Path):
-        raise InputError(f"{name} must be the path of a file, not {type(value).__name__} {value!r:.80}")
-    path = Path(value).expanduser().absolute()
-    if not path.is_file():
-        raise InputError(f"{name} {str(value)!r} is no file here")
-    return path
+def _check_instance_types(wanted: object) -> tuple[str, ...]:
+    kinds = (wanted,) if isinstance(wanted, str) else wanted
+    if not isinstance(kinds, Iterable):
+        raise InputError(f"instance_types must be a list of strings, not {type(wanted).__name__} {wanted!r}")
+    kinds = {*kinds} - {"optimal"}  # AWS's word for its own choice
+    for kind in kinds:
+        check_match("instance_types", kind, _INSTANCE_TYPE, "use kinds such as 'm5' or 'm5.large'")
+    return tuple(sorted(kinds))

@@ -43,6 +43,7 @@ class Request:
     chunk_size: int | None = None
     image: Image = field(default_factory=Image)
     volumes: tuple[str, ...] = ()
+    budget_usd: float | None = None
 
 
 Prepare = Callable[[Image, Imports], Prepared]
@@ -111,6 +112,8 @@ def stage(
         made_from=request.image,
         imports=imports,
         volumes=request.volumes,
+        retry=request.retry,
+        budget_usd=request.budget_usd,
     )
     return Submission(run, shipment.function)
 

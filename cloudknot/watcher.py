@@ -8,19 +8,19 @@ import threading
 import time
 from collections.abc import Callable, Iterable
 from concurrent.futures import CancelledError
+from dataclasses import dataclass
 from typing import Any, Protocol
 
 from cloudknot.calls import SettlingThread
-from cloudknot.errors import CallLostError, CallSkippedError
+from cloudknot.errors import CallLostError, CallSkippedError, KnotError
 from cloudknot.events import ItemsSettled, Observer, RunSettled, tell
 from cloudknot.futures import MapFuture
 from cloudknot.runs import State, Status
 
 logger = logging.getLogger(__name__)
 
-# Between two looks at a run that tells nobody when it moves.
-_SHORTEST_S = 0.05
-_LONGEST_S = 1.0
+# So long the end of the interpreter waits before it looks whether the last look is over.
+_MOMENT_S = 0.05
 # Looks that take longer than this are spaced, so that they take no more than this share of the time.
 _NOTICED_S = 0.005
 # So long the end of the interpreter waits for a look that is under way, and the callbacks that it calls.
@@ -28,8 +28,32 @@ _LAST_LOOK_S = 60.0
 _SHARE = 0.2
 
 
+@dataclass(frozen=True, kw_only=True)
+class Pace:
+    """How often a run is looked at: soon after it has moved, and less and less often while it does not.
+
+    Parameters
+    ----------
+    shortest_s, longest_s : float
+        Seconds between two looks.
+    can_wake : bool
+        Whether its place tells when it has moved; a run elsewhere is looked at when it is due.
+    """
+
+    shortest_s: float
+    longest_s: float
+    can_wake: bool = True
+
+
+HERE = Pace(shortest_s=0.05, longest_s=1.0)
+# A request costs time and, in great numbers, is refused.
+FAR = Pace(shortest_s=0.5, longest_s=15.0, can_wake=False)
+
+
 class Followed(Protocol):
     """What a watcher looks after."""
+
+    pace: Pace
 
     def advance(self) -> bool:
         """Take in what is new; return whether anything was."""
@@ -52,6 +76,8 @@ class Following:
         Told of what happens.
     on_end : callable
         Called with the run's last status before the future is done.
+    pace : Pace
+        How often it is looked at.
     """
 
     def __init__(
@@ -61,7 +87,9 @@ class Following:
         *,
         observers: Iterable[Observer] = (),
         on_end: Callable[[MapFuture[Any], Status], None] = lambda future, status: None,
+        pace: Pace = HERE,
     ) -> None:
+        self.pace = pace
         self._future = future
         self._look = look
         self._observers = tuple(observers)
@@ -116,7 +144,7 @@ class Watcher:
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
-        self._followed: list[Followed] = []
+        self._turns: list[_Turn] = []
         self._changed = threading.Condition()
         self._is_woken = False
         self._thread: threading.Thread | None = None
@@ -127,15 +155,14 @@ class Watcher:
     def follow(self, followed: Followed) -> None:
         """Look after a run until it is over."""
         with self._changed:
-            self._followed.append(followed)
-            self._is_woken = True
+            self._turns.append(_Turn(followed, due=self._clock(), wait_s=followed.pace.shortest_s))
             if self._thread is None:
                 self._thread = SettlingThread(target=self._watch, name="cloudknot-watcher", daemon=True)
                 self._thread.start()
             self._changed.notify_all()
 
     def wake(self) -> None:
-        """Look now: a run has moved."""
+        """Look now: a run here has moved."""
         with self._changed:
             self._is_woken = True
             self._changed.notify_all()
@@ -148,37 +175,65 @@ class Watcher:
         until = self._clock() + _LAST_LOOK_S
         with self._changed:
             last = self._n_looks + 2  # the one that is under way may have begun too early
-            while self._thread is not None and self._n_looks < last and self._clock() < until:
+            while self._has_any_here() and self._n_looks < last and self._clock() < until:
                 self._is_woken = True
                 self._changed.notify_all()
-                self._changed.wait(_SHORTEST_S)
+                self._changed.wait(_MOMENT_S)
         self._looking.acquire(timeout=_LAST_LOOK_S)
 
+    def _has_any_here(self) -> bool:
+        return self._thread is not None and any(turn.followed.pace.can_wake for turn in self._turns)
+
     def _watch(self) -> None:
-        wait_s = _SHORTEST_S
         while True:
             with self._changed:
-                self._followed = [followed for followed in self._followed if not followed.is_over]
-                if not self._followed:
+                self._turns = [turn for turn in self._turns if not turn.followed.is_over]
+                if not self._turns:
                     self._thread = None
                     return
                 if not self._is_woken:
-                    self._changed.wait(wait_s)
-                self._is_woken = False
-                followed = list(self._followed)
-            began = self._clock()
+                    self._changed.wait(max(min(turn.due for turn in self._turns) - self._clock(), 0))
+                for turn in self._turns if self._is_woken else ():
+                    turn.hurry()
+                self._is_woken, now = False, self._clock()
+                turns = [turn for turn in self._turns if turn.due <= now]
             with self._looking:
-                has_moved = sum(_advance_safely(one) for one in followed) > 0  # each one is looked at
+                for turn in turns:
+                    turn.take(self._clock)
             self._n_looks += 1
-            spent_s = self._clock() - began
-            wait_s = _SHORTEST_S if has_moved else min(wait_s * 1.5, _LONGEST_S)
-            if spent_s > _NOTICED_S:
-                time.sleep(min(spent_s / _SHARE, _LONGEST_S))
+
+
+@dataclass(eq=False)
+class _Turn:
+    """When a run is looked at next."""
+
+    followed: Followed
+    due: float
+    wait_s: float
+    not_before: float = 0.0
+
+    def hurry(self) -> None:
+        """Look as soon as may be, where the run is one that tells when it has moved."""
+        if self.followed.pace.can_wake:
+            self.due = min(self.due, self.not_before)
+
+    def take(self, clock: Callable[[], float]) -> None:
+        """Look, and say when to look again: looks that take long are spaced, whatever has moved."""
+        pace, began = self.followed.pace, clock()
+        has_moved = _advance_safely(self.followed)
+        spent_s = clock() - began
+        self.wait_s = pace.shortest_s if has_moved else min(self.wait_s * 1.5, pace.longest_s)
+        now = clock()
+        self.not_before = now + (min(spent_s / _SHARE, pace.longest_s) if spent_s > _NOTICED_S else 0.0)
+        self.due = max(now + self.wait_s, self.not_before)
 
 
 def _advance_safely(followed: Followed) -> bool:
     try:
         return followed.advance()
+    except (OSError, KnotError) as error:  # a store or AWS is out of reach: words say it all
+        logger.warning("a look at a run failed, and it is looked at again: %s", error)
+        return False
     except BaseException:  # not even a callback's SystemExit may end the looks at other runs
         logger.exception("a look at a run failed; it is looked at again")
         return False

@@ -18,13 +18,25 @@ from docker import DockerClient
 from cloudknot.client import Client
 from cloudknot.config import Settings
 from cloudknot.knot import Knot
+from cloudknot.testing import Box
+from cloudknot.testing.launch import running
+from tests.aws.lab import enter, make_stack
 from tests.rig.base_image import ensure_base_image
 from tests.rig.engine import ensure_engine
 from tests.rig.errors import EngineUnavailableError
+from tests.side_by_side import group_of
 
 pytest_plugins = ["cloudknot.testing.pytest_plugin"]
 
 WORKERS = 2
+
+
+@pytest.hookimpl(tryfirst=True)  # before xdist reads the marks
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Keep tests together that share something, where several processes run them."""
+    if config.pluginmanager.hasplugin("xdist"):
+        for item in items:
+            item.add_marker(pytest.mark.xdist_group(group_of(item)))
 
 
 @pytest.fixture(scope="session")
@@ -48,6 +60,27 @@ def engine() -> Iterator[DockerClient]:
     connection = docker.from_env()
     yield connection
     connection.close()
+
+
+@pytest.fixture(scope="session")
+def lab_box(tmp_path_factory: pytest.TempPathFactory, engine: DockerClient) -> Iterator[Box]:
+    """A box with a stack of cloudknot's, for all tests of the session; it runs jobs as processes."""
+    folder = tmp_path_factory.mktemp("lab_box")
+    with (
+        running(folder, name=f"lab-{folder.parent.name}-{folder.name}") as box,
+        pytest.MonkeyPatch.context() as monkeypatch,
+    ):
+        box.reset(executor="process")
+        enter(box, monkeypatch)
+        make_stack()
+        yield box
+
+
+@pytest.fixture
+def lab(lab_box: Box, monkeypatch: pytest.MonkeyPatch) -> Box:
+    """The same, with this test's environment variables set so that AWS is the box."""
+    enter(lab_box, monkeypatch)
+    return lab_box
 
 
 @pytest.fixture

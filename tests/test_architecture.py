@@ -18,12 +18,13 @@ ROOT = Path(cloudknot.__file__).parent
 LAYERS = [
     {"errors", "_version", "runner"},
     {"specs", "runs", "config", "shipping", "reach", "requirements", "installed", "whereabouts"}
-    | {"indexes", "environments"},
+    | {"indexes", "environments", "checks", "sizes", "original", "places", "money"}
+    | {"settings_file"},
     {"context", "recipes", "assembly", "bases", "own_files", "docker_engine", "images", "baking"}
     | {"templates"},
-    {"ledger", "items", "opening", "events", "display", "catalog", "backends"},
+    {"ledger", "items", "opening", "events", "display", "catalog", "backends", "aws"},
     {"calls", "failures", "futures", "progress"},
-    {"submission", "watcher"},
+    {"submission", "watcher", "cost", "pars"},
     {"client", "removal"},
     {"knot", "docker_image"},
     {"cli", "__init__"},
@@ -34,6 +35,7 @@ TESTING: dict[str, set[str]] = {
     "clock": set(),
     "errors": set(),
     "calls": set(),
+    "sessions": set(),
     "wire": set(),
     "executors": set(),
     "registry": set(),
@@ -43,26 +45,40 @@ TESTING: dict[str, set[str]] = {
     "ecr": {"iam", "registry"},
     "stacks": {"batch", "iam"},
     "server": {"calls", "clock", "wire", "executors", "registry", "iam", "faults", "batch", "ecr", "stacks"},
-    "box": {"calls", "errors", "faults"},
+    "box": {"calls", "errors", "faults", "sessions"},
     "launch": {"box", "errors"},
-    "pytest_plugin": {"box", "launch"},
+    "pytest_plugin": {"box", "launch", "sessions"},
     "__main__": {"box", "errors", "launch"},
     "__init__": {"box", "calls", "errors", "launch"},
 }
 ONLY_IN = {
     "pickle": {"runner/pickles.py"},
     "cloudpickle": {"runner/pickles.py"},
-    "boto3": {"runner/stores.py", "testing/box.py", "testing/pytest_plugin.py", "testing/stacks/calls.py"},
-    "botocore": {"testing/batch/model.py", "testing/iam/signatures.py", "testing/box.py"}
+    "boto3": {
+        "aws/session.py",
+        "runner/s3.py",
+        "testing/box.py",
+        "testing/pytest_plugin.py",
+        "testing/sessions.py",
+        "testing/stacks/calls.py",
+    },
+    "botocore": {
+        "aws/session.py",
+        "runner/s3.py",
+        "testing/batch/model.py",
+        "testing/iam/signatures.py",
+        "testing/box.py",
+        "testing/sessions.py",
+    }
     | {f"testing/wire/{name}.py" for name in ("requests", "errors", "models")}
     | {f"testing/stacks/{name}.py" for name in ("buckets", "calls", "reasons")},
     "docker": {
         f"docker_engine/{name}.py"
-        for name in ("connection", "containers", "images", "layers", "pulling", "explaining")
+        for name in ("connection", "containers", "images", "layers", "pulling", "pushing", "explaining")
     }
     | {f"testing/executors/{path.name}" for path in (ROOT / "testing" / "executors").glob("docker*.py")},
 }
-RUNNER_MAY_IMPORT = {*sys.stdlib_module_names, "cloudpickle", "cloudknot", "boto3"}
+RUNNER_MAY_IMPORT = {*sys.stdlib_module_names, "cloudpickle", "cloudknot", "boto3", "botocore"}
 MAX_LINES = 400
 
 MODULES = sorted(ROOT.rglob("*.py"))

@@ -28,6 +28,18 @@ def test_the_environment_goes_before_the_file(tmp_path: Path) -> None:
     assert load_settings(environ) == Settings(home=tmp_path, local_workers=3, progress=True)
 
 
+def test_what_is_set_for_aws_comes_from_the_environment_and_the_file(tmp_path: Path) -> None:
+    path = tmp_path / "config.toml"
+    environ = {"CLOUDKNOT_CONFIG": str(path)}
+    nothing = load_settings(environ)
+    assert (nothing.profile, nothing.region, nothing.stack) == (None, None, "cloudknot")
+    path.write_text('profile = "lab"\nregion = "eu-central-1"\nstack = "lab-2"\n')
+    assert load_settings(environ).stack == "lab-2"
+    environ |= {"CLOUDKNOT_PROFILE": "me", "CLOUDKNOT_REGION": "us-gov-west-1", "CLOUDKNOT_STACK": "mine"}
+    settings = load_settings(environ)
+    assert (settings.profile, settings.region, settings.stack) == ("me", "us-gov-west-1", "mine")
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [
@@ -35,6 +47,9 @@ def test_the_environment_goes_before_the_file(tmp_path: Path) -> None:
         ("local_workers = 0", "local_workers must be a whole number from 1 up, not 0"),
         ('local_workers = "many"', "local_workers must be a whole number"),
         ("local_wokers = 2", "config.toml has no setting 'local_wokers': choose from"),
+        ('region = "Frankfurt"', "region 'Frankfurt' will not do: use one of AWS's, such as 'us-east-1'"),
+        ('stack = "Our Lab"', "stack 'Our Lab' will not do: use 2 to 32 small letters, digits and '-'"),
+        (f'stack = "{"x" * 33}"', "will not do: use 2 to 32"),
     ],
 )
 def test_a_bad_file_says_what_is_wrong(tmp_path: Path, text: str, message: str) -> None:

@@ -16,6 +16,7 @@ from cloudknot.indexes import IndexSettings
 from cloudknot.recipes import Recipe
 from cloudknot.requirements import Pin
 from cloudknot.specs import Image
+from cloudknot.templates import image_templates
 
 BASE = Base(name="python:3.11-slim", id="sha256:1", digest="sha256:d", platform="linux/amd64")
 OFFICIAL = Base(name="python:3.11-slim", id="sha256:2", digest="sha256:e", platform="linux/amd64")
@@ -78,14 +79,46 @@ def test_all_that_decides_the_content_decides_the_digest() -> None:
         assert one.digest != other.digest
 
 
+def test_what_is_made_on_aws_decides_no_image() -> None:
+    assert {name.rpartition(".")[2] for name in image_templates()} == {"jinja", "py", "sh"}
+    assert not any("yaml" in name for name in image_templates())
+
+
 def test_large_pins_have_a_layer_that_small_ones_do_not_change() -> None:
-    large, small = render(recipe(), PYTHON).steps
+    *_, large, small = render(recipe(), PYTHON).steps
     assert large.files["large.txt"] == b"numpy==2.4.6\n"
     assert small.files["small.txt"] == b"boto3==1.44.5\ncloudpickle==3.1.2\nsix==1.17.0\n"
-    same, other = render(recipe(pins=(PINS[0], replace(PINS[1], version="1.16.0"))), PYTHON).steps
+    *_, same, other = render(recipe(pins=(PINS[0], replace(PINS[1], version="1.16.0"))), PYTHON).steps
     assert same.key("below") == large.key("below")
     assert other.key("below") != small.key("below")
     assert large.key("below") != large.key("another below")
+
+
+@pytest.mark.parametrize(
+    "other",
+    [{"image": {"packages": ["fire"], "user": "jo"}}, {"pins": (*PINS, RUNNER[0])}, {"pins": ()}],
+)
+def test_the_runners_own_pins_are_the_lowest_layer_which_all_functions_share(other: dict[str, Any]) -> None:
+    lowest, same = (render(one, PYTHON).steps[0] for one in (recipe(), recipe(**other)))
+    assert lowest.files["runner.txt"] == b"boto3==1.44.5\ncloudpickle==3.1.2\n"
+    assert same.key("below") == lowest.key("below")
+
+
+@pytest.mark.parametrize(
+    "own",
+    [
+        {"pins": (*PINS, replace(RUNNER[0], version="1.40.0"))},
+        {"image": {"packages": ["boto3==1.40.0"]}},
+    ],
+)
+def test_what_a_person_has_at_another_version_is_installed_once(own: dict[str, Any]) -> None:
+    context = render(recipe(**own), PYTHON)
+    assert lines_of(context, "runner.txt") == ["cloudpickle==3.1.2"]
+    installed = [
+        line for step in context.steps for content in step.files.values() for line in content.split()
+    ]
+    assert b"boto3==1.40.0" in installed
+    assert b"boto3==1.44.5" not in installed
 
 
 def test_without_apt_or_a_copied_python_the_layers_stand_on_the_base_itself() -> None:

@@ -123,7 +123,7 @@ def write_tables(folder: Path, contents: dict[str, bytes]) -> None:
         (folder / file).write_bytes(content)
 
 
-def run_example(name: str, script: Script, *, as_module: bool) -> str:
+def run_example(name: str, script: Script, *, as_module: bool, timeout_s: float = 100) -> str:
     """Run an example in a process of its own, and return what it printed."""
     command = ["-m", f"examples.{name}"] if as_module else [str(ROOT / "examples" / f"{name}.py")]
     folder = ROOT if as_module else script.folder
@@ -133,7 +133,7 @@ def run_example(name: str, script: Script, *, as_module: bool) -> str:
         env=script.environment,
         capture_output=True,
         text=True,
-        timeout=100,
+        timeout=timeout_s,
         check=False,
     )
     assert done.returncode == 0, f"exit code {done.returncode}\n{done.stdout}\n{done.stderr}"

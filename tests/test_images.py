@@ -10,12 +10,14 @@ import subprocess
 import tarfile
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 from docker import DockerClient
+from docker.errors import ImageNotFound
 
 from cloudknot._version import __version__
 from cloudknot.docker_engine.connection import Engine
@@ -78,7 +80,9 @@ def builds(engine: DockerClient) -> Iterator[Builds]:
     builds = Builds(Engine())
     yield builds
     for name in set(builds.made):
-        remove_image(builds.engine, name)
+        with suppress(ImageNotFound):
+            builds.engine.client.api.remove_image(name, force=True)
+    remove_unused_layers(builds.engine)
     builds.engine.close()
 
 
@@ -199,12 +203,12 @@ def test_another_engine_of_another_process_finds_it_too(builds: Builds, plain: s
 
 
 def test_a_small_pin_does_not_install_the_large_ones_again(builds: Builds, plain: str) -> None:
-    other = builds.make(replace(NEEDS, pins=(NEEDS.pins[0], replace(SIX, version="1.17.0"))))
+    other = builds.make(replace(NEEDS, pins=(NEEDS.pins[0], replace(SIX, version="1.15.0"))))
     assert not any("large.txt" in line for line in builds.said)
-    assert " + six==1.17.0" in builds.said
+    assert " + six==1.15.0" in builds.said
     *below, _, _ = builds.layers(other)
     assert builds.layers(plain)[: len(below)] == below
-    assert builds.run(other, "import six, numpy; print(six.__version__)") == "1.17.0"
+    assert builds.run(other, "import six, numpy; print(six.__version__)") == "1.15.0"
 
 
 def test_index_settings_stay_nowhere(builds: Builds, plain: str) -> None:
@@ -422,7 +426,7 @@ def test_layers_go_with_the_last_image_that_stands_on_them(
 
     shared = layers_below(names[0]) & layers_below(names[1])
     own = layers_below(names[0]) - shared
-    assert len(shared) == len(own) == 1
+    assert (len(shared), len(own)) == (2, 1)
     remove_image(builds.engine, names[0])
     wait_until_gone(builds.engine, own)
     assert all(find_image(builds.engine, name) for name in shared)

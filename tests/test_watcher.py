@@ -11,7 +11,7 @@ from cloudknot import Knot
 from cloudknot.client import Client
 from cloudknot.config import Settings
 from cloudknot.events import ItemsSettled, RunSettled, RunSubmitted, tell
-from cloudknot.watcher import Watcher
+from cloudknot.watcher import HERE, Watcher
 from tests.conftest import wait_until
 
 
@@ -22,6 +22,7 @@ class Stubborn:
         self.failures = failures
         self.looks = 0
         self.is_over = False
+        self.pace = HERE
 
     def advance(self) -> bool:
         self.looks += 1

@@ -9,6 +9,7 @@ from typing import Protocol
 from cloudknot.backends.prepared import Prepared, Removed
 from cloudknot.config import Settings
 from cloudknot.errors import InputError
+from cloudknot.ledger import Outcomes
 from cloudknot.reach import Imports
 from cloudknot.runner.stores import Store
 from cloudknot.runs import Run, Status
@@ -19,16 +20,26 @@ class Backend(Protocol):
     """A place that runs runs."""
 
     name: str
-    store: Store
+    is_remote: bool  # whether its runs go on when this process ends
+
+    @property
+    def store(self) -> Store:
+        """Return the ledger."""
 
     def prepare(self, image: Image, imports: Imports) -> Prepared:
         """Make what a function runs in, unless it is there; a repeat is a look-up."""
 
-    def submit(self, run: Run) -> None:
-        """Start a run, or what is left of it. Its record and inputs are in the store already."""
+    def submit(self, run: Run, outcomes: Outcomes, generation: int) -> None:
+        """Start a run for the n-th time, or what is left of it; its record and inputs are in the store."""
 
     def poll(self, run: Run) -> Status:
         """Say where a run stands, in a number of requests that does not grow with its items."""
+
+    def open_store(self, uri: str) -> Store:
+        """Return the store that a URI names."""
+
+    def look(self, run: Run) -> Status:
+        """Say where a run stands that no living process has."""
 
     def forget(self, run: Run) -> None:
         """Let go of a run that is over."""
@@ -89,10 +100,35 @@ def _make_docker(around: Surroundings) -> Backend:
     )
 
 
+def _make_aws(around: Surroundings) -> Backend:
+    from cloudknot.aws.session import Aws  # noqa: PLC0415  # as above
+    from cloudknot.backends.aws import AwsBackend  # noqa: PLC0415
+    from cloudknot.docker_engine.connection import Engine  # noqa: PLC0415
+
+    settings = around.settings
+    return AwsBackend(
+        Aws(profile=settings.profile, region=settings.region),
+        stack=settings.stack,
+        home=settings.home,
+        engine=Engine,
+        default_base=settings.base_image,
+        tell=around.tell,
+    )
+
+
 _BACKENDS: Mapping[str, Callable[[Surroundings], Backend]] = {
     "local": _make_local,
     "docker": _make_docker,
+    "aws": _make_aws,
 }
+
+
+_REMOTE = frozenset({"aws"})
+
+
+def is_remote(name: str) -> bool:
+    """Return whether runs in a place go on when the process that started them ends."""
+    return name in _REMOTE
 
 
 def check_backend(name: object) -> str:

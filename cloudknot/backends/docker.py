@@ -16,6 +16,7 @@ from cloudknot.docker_engine.containers import Container, ContainerSpec, sweep
 from cloudknot.docker_engine.images import find_image, remove_image
 from cloudknot.errors import ImageError, InputError
 from cloudknot.images import prepare_image
+from cloudknot.ledger import Outcomes
 from cloudknot.reach import Imports
 from cloudknot.requirements import capture
 from cloudknot.runner.stores import Store
@@ -98,7 +99,7 @@ class DockerBackend(Pool[ContainedSpec]):
                 self._tell("")
         return Prepared(image=name, by_value=needs.by_value)
 
-    def submit(self, run: Run) -> None:
+    def submit(self, run: Run, outcomes: Outcomes, generation: int) -> None:
         """Queue a run, or what is left of it.
 
         Raises
@@ -120,7 +121,7 @@ class DockerBackend(Pool[ContainedSpec]):
                     f"the image {run.image} of run {run.run_id} is no longer here, and from what is "
                     f"installed now another one comes out ({made}): retry_failed(function) runs in that one"
                 )
-        super().submit(run)
+        super().submit(run, outcomes, generation)
 
     def remove(self, images: Collection[str]) -> Removed:
         """Remove these images with the layers that only they have, and this process's containers of them."""

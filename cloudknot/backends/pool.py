@@ -13,14 +13,13 @@ from dataclasses import dataclass, field
 from typing import Generic, Protocol, TypeVar
 
 from cloudknot.backends.dispatch import Dispatch, has_room, missing_chunks
-from cloudknot.catalog import count_owners
 from cloudknot.errors import KnotError
 from cloudknot.ledger import Outcomes, cancelled_positions, write_mark
 from cloudknot.runner.control import Control
 from cloudknot.runner.envelopes import SUCCESSES, Outcome
 from cloudknot.runner.keys import Keys
 from cloudknot.runner.packs import Reports
-from cloudknot.runner.stores import Store
+from cloudknot.runner.stores import Store, open_store
 from cloudknot.runner.supervisor import Assignment, Supervisor, Worker
 from cloudknot.runs import CANARY_ITEMS, Chunk, FailureRule, Run, State, Status
 from cloudknot.specs import Resources
@@ -61,7 +60,7 @@ class _Task(Generic[S]):
 
 
 class Pool(abc.ABC, Generic[S]):
-    """Runs runs in workers side by side.
+    """Runs runs in workers side by side; they end with this process.
 
     Parameters
     ----------
@@ -74,6 +73,8 @@ class Pool(abc.ABC, Generic[S]):
     wake : callable
         Called when a run has moved.
     """
+
+    is_remote = False
 
     def __init__(
         self, store: Store, *, workers: int, memory_mib: float, wake: Callable[[], None] = lambda: None
@@ -104,9 +105,9 @@ class Pool(abc.ABC, Generic[S]):
             Whether the person's own modules may be other ones now than those that the run has.
         """
 
-    def submit(self, run: Run) -> None:
+    def submit(self, run: Run, outcomes: Outcomes, generation: int) -> None:
         """Queue a run, or what is left of it."""
-        task = self._make_task(run)
+        task = self._make_task(run, outcomes, generation)
         with self._changed:
             if self._is_closed:
                 raise KnotError("the interpreter is ending: no run can be started any more")
@@ -127,6 +128,14 @@ class Pool(abc.ABC, Generic[S]):
             if task is None:
                 return Status(state=State.INTERRUPTED, reason="it is not in this process's pool")
             return task.dispatch.status()
+
+    def open_store(self, uri: str) -> Store:
+        """Return the store that a URI names."""
+        return open_store(uri)
+
+    def look(self, run: Run) -> Status:
+        """Say that it is over: what it runs here ends with this process."""
+        return Status(state=State.INTERRUPTED, reason="the process that ran it has ended")
 
     def forget(self, run: Run) -> None:
         """Let go of a run that is over."""
@@ -183,10 +192,8 @@ class Pool(abc.ABC, Generic[S]):
             slot.join(timeout=_END_S)
         return sum(not slot.is_alive() for slot in slots)
 
-    def _make_task(self, run: Run) -> _Task[S]:
-        outcomes = Outcomes(self.store, run.run_id, run.orders.count)
-        outcomes.refresh()
-        generation = count_owners(self.store, run.run_id)
+    def _make_task(self, run: Run, outcomes: Outcomes, generation: int) -> _Task[S]:
+        outcomes.catch_up()
         canaries = tuple(itertools.islice(outcomes.unsettled(), CANARY_ITEMS))
         orders = run.orders
         remaining = missing_chunks(outcomes.unsettled_spans(), orders.chunk_size)

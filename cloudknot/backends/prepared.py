@@ -31,7 +31,10 @@ class Removed:
         How many containers.
     images : tuple of str
         The names of the images.
+    definitions : tuple of str
+        The names of the job definitions.
     """
 
     containers: int = 0
     images: tuple[str, ...] = ()
+    definitions: tuple[str, ...] = ()

@@ -19,11 +19,18 @@ INTERRUPTED = 130
 
 # Each verb and what it does, so that --help loads none of them.
 _VERBS = {
+    "configure": "Make what Knots need on AWS, or change it, and run one job as proof.",
+    "plan": "Show what 'cloudknot configure' would change on AWS.",
     "runs": "List the runs that this machine knows, or remove old ones.",
     "show": "Show how far a run is, what failed and why, and how to go on.",
+    "why": "Say why a run waits, or why it failed, and what to do about it.",
     "logs": "Print what one item of a run wrote.",
+    "cost": "Tell what a run has cost.",
     "cancel": "Stop a run, in whichever process it runs.",
     "resume": "Run what a run has not finished, and wait for it.",
+    "doctor": "Look whether runs on AWS can run, and say what to do where they cannot.",
+    "policy": "Print the IAM policy that a person needs.",
+    "down": "Remove a stack on AWS: its jobs, runs, images, queues and roles.",
 }
 
 

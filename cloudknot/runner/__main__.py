@@ -1,7 +1,7 @@
-"""Run one chunk of a run: ``python -m cloudknot.runner STORE RUN [INDEX]``.
+"""Run one chunk: ``python -m cloudknot.runner STORE RUN [INDEX]``, of a wave: ``STORE RUN WAVE OFFSET``.
 
-INDEX is the number of the chunk; without it, the index that AWS Batch gives a child of an array,
-or 0. What was committed before is not run again.
+INDEX is the number of the chunk; without it, the index that AWS Batch gives a child of an array, or 0. OFFSET
+is added to that index. What was committed before is not run again.
 """
 
 from __future__ import annotations
@@ -9,14 +9,12 @@ from __future__ import annotations
 import os
 import signal
 import sys
-import tempfile
-from pathlib import Path
 
-from cloudknot.runner.bundles import unpack_bundle
 from cloudknot.runner.control import Control
+from cloudknot.runner.jobs import run_job, worker_spec
 from cloudknot.runner.orders import read_orders
 from cloudknot.runner.packs import Reports, committed_until
-from cloudknot.runner.processes import WorkerProcess, WorkerSpec
+from cloudknot.runner.processes import WorkerProcess
 from cloudknot.runner.stores import open_store
 from cloudknot.runner.supervisor import Assignment, Supervisor
 
@@ -33,18 +31,13 @@ def run_chunk(store_uri: str, run_id: str, index: int) -> int:
     control = Control()
     signal.signal(signal.SIGTERM, lambda *_: control.cancel())
     supervisor = Supervisor(store, start=WorkerProcess, commit_s=_COMMIT_S)
-    with tempfile.TemporaryDirectory() as folder:
-        path = [str(unpack_bundle(store, orders.bundle, Path(folder)))] if orders.bundle else []
+    with worker_spec(store, orders) as spec:
         assignment = Assignment(
             run_id=run_id,
             orders=orders,
             first=first,
             last=last,
-            spec=WorkerSpec(
-                sys_path=(*path, *(entry or str(Path.cwd()) for entry in sys.path)),
-                cwd=str(Path.cwd()),
-                environment=orders.environment(os.environ),
-            ),
+            spec=spec,
             control=control,
             observe=_show_logs,
         )
@@ -63,11 +56,13 @@ def _show_logs(items: Reports) -> None:
 
 def main(arguments: list[str]) -> int:
     """Run the chunk that the command line names."""
-    if len(arguments) not in (2, 3):
-        sys.stderr.write("usage: python -m cloudknot.runner STORE RUN [INDEX]\n")
-        return 2
-    given = arguments[2:] or [os.environ.get("AWS_BATCH_JOB_ARRAY_INDEX", "0")]
-    return run_chunk(arguments[0], arguments[1], int(given[0]))
+    given = os.environ.get("AWS_BATCH_JOB_ARRAY_INDEX", "0")
+    if len(arguments) in (2, 3):
+        return run_chunk(arguments[0], arguments[1], int(arguments[2] if arguments[2:] else given))
+    if len(arguments) == 4:  # noqa: PLR2004  # as the docstring has it
+        return run_job(arguments[0], arguments[1], int(arguments[2]), int(arguments[3]) + int(given))
+    sys.stderr.write("usage: python -m cloudknot.runner STORE RUN [INDEX], or STORE RUN WAVE OFFSET\n")
+    return 2
 
 
 if __name__ == "__main__":

@@ -1,8 +1,18 @@
-"""Whether the kernel killed for lack of memory, told by the control group's own counter."""
+"""The kernel's kills for lack of memory: whom it takes first, and the control group's own count of them."""
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Callable
 from pathlib import Path
+
+_WORKER_OOM_SCORE = "500"
+
+
+def expose_to_oom_kills(pid: int) -> None:
+    """Have the kernel take a worker before its supervisor, so that the supervisor can say what happened."""
+    with contextlib.suppress(OSError):
+        Path(f"/proc/{pid}/oom_score_adj").write_text(_WORKER_OOM_SCORE)
 
 
 def count_oom_kills(proc: Path = Path("/proc/self/cgroup"), root: Path = Path("/sys/fs/cgroup")) -> int:
@@ -33,3 +43,16 @@ def _read_count(mount: Path, path: str, name: str) -> int:
             continue
         return int(fields.get("oom_kill", 0))
     return 0
+
+
+class OomWatch:
+    """Tells whether the kernel has killed for lack of memory since it was last asked."""
+
+    def __init__(self, count: Callable[[], int] = count_oom_kills) -> None:
+        self._count = count
+        self._known = count()
+
+    def has_struck(self) -> bool:
+        """Return whether it has."""
+        before, self._known = self._known, self._count()
+        return self._known > before

@@ -140,6 +140,13 @@ def decode_envelope(data: bytes | bytearray | memoryview, offset: int = 0) -> En
     )
 
 
+def log_at(data: bytes, offset: int) -> bytes:
+    """Return the log of the envelope that starts at offset; most have none, which is cheap to see."""
+    _, _, _, _, _, payload, detail, log = _ENVELOPE.unpack_from(data, offset)
+    begin = offset + _ENVELOPE.size + payload + detail
+    return data[begin : begin + log] if log else b""
+
+
 def outcomes_in(data: bytes) -> bytes:
     """Return the outcomes of a pack's envelopes, one byte each."""
     unpack, head = _ENVELOPE.unpack_from, _ENVELOPE.size
@@ -160,3 +167,13 @@ def payloads_in(data: bytes) -> Iterator[tuple[int, bytes]]:
         begin = offset + head
         yield outcome, data[begin : begin + payload]
         offset = begin + payload + detail + log
+
+
+def seconds_in(data: bytes) -> Iterator[tuple[int, float]]:
+    """Yield the position and the seconds of each of a pack's envelopes."""
+    unpack, head = _ENVELOPE.unpack_from, _ENVELOPE.size
+    offset, size = 0, len(data)
+    while offset < size:
+        _, _, position, seconds, _, payload, detail, log = unpack(data, offset)
+        yield position, seconds
+        offset += head + payload + detail + log

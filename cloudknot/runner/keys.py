@@ -16,6 +16,10 @@ class Keys:
         self.owners = self.prefix + "owners/"
         self.cancels = self.prefix + "cancels/"
         self.values = self.prefix + "values/"
+        self.waves = self.prefix + "waves/"
+        self.news = self.prefix + "news/"
+        self.deferrals = self.prefix + "deferrals/"
+        self.cost = self.prefix + "cost"
 
     def shard(self, number: int) -> str:
         """Return the key of an argument shard."""
@@ -48,3 +52,19 @@ class Keys:
     def value(self, position: int, token: str) -> str:
         """Return the key of a value that is too large for a pack."""
         return f"{self.values}{position:012d}-{token}"
+
+    def wave(self, number: int) -> str:
+        """Return the key of a wave of chunks for AWS Batch."""
+        return f"{self.waves}{number:06d}"
+
+    def submitted(self, number: int) -> str:
+        """Return the key that names the jobs of a wave, once all of them are submitted."""
+        return f"{self.prefix}submitted/{number:06d}"
+
+    def announcement(self, time_ms: int, position: int) -> str:
+        """Return the key that says that a pack was committed: such keys are in order of time."""
+        return f"{self.news}{time_ms:013d}-{position:012d}"
+
+    def deferral(self, position: int, memory_mib: int) -> str:
+        """Return the key that says that so much memory was too little for an item."""
+        return f"{self.deferrals}{position:012d}-{memory_mib:09d}"

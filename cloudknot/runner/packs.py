@@ -62,7 +62,7 @@ class PackWriter:
     clock : callable
         Seconds, monotonic.
     committed : callable
-        Called after each commit.
+        Told of a pack's first position, after each commit.
     """
 
     def __init__(
@@ -73,7 +73,7 @@ class PackWriter:
         *,
         commit_s: float,
         clock: Callable[[], float],
-        committed: Callable[[], None],
+        committed: Callable[[int], None],
     ) -> None:
         self._store = store
         self._keys = Keys(run_id)
@@ -123,9 +123,16 @@ class PackWriter:
             return
         if not self._store.put(self._keys.pack(self._first), b"".join(self._blocks), if_absent=True):
             raise PackTakenError(f"items from position {self._first} on were committed by another supervisor")
+        committed, self._first = self._first, self._next
         self._blocks.clear()
-        self._size, self._since, self._first = 0, math.inf, self._next
-        self._committed()
+        self._size, self._since = 0, math.inf
+        self._committed(committed)
+
+    def skip_to(self, position: int) -> None:
+        """Commit, and go on at a position further behind."""
+        self.drop_tail()
+        self.commit()
+        self._first = self._next = position
 
     def drop_tail(self) -> None:
         """Forget the part of an envelope that a dead worker left."""
@@ -142,10 +149,15 @@ class PackWriter:
 
 def committed_until(store: Store, run_id: str, position: int) -> int:
     """Return the first position at or behind ``position`` that no pack holds."""
-    keys = Keys(run_id)
-    while True:
-        try:
-            found, _ = split_envelopes(store.get(keys.pack(position)))
-        except KeyError:
-            return position
-        position = found[-1][1] + 1
+    while (end := pack_end(store, run_id, position)) is not None:
+        position = end
+    return position
+
+
+def pack_end(store: Store, run_id: str, position: int) -> int | None:
+    """Return the position behind the pack that starts at ``position``; None where none does."""
+    try:
+        found, _ = split_envelopes(store.get(Keys(run_id).pack(position)))
+    except KeyError:
+        return None
+    return found[-1][1] + 1

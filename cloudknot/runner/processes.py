@@ -55,6 +55,11 @@ class Exit(NamedTuple):
     was_out_of_memory: bool = False
     where: str = ""
 
+    @property
+    def is_out_of_memory(self) -> bool:
+        """Return whether the kernel took it for lack of memory: then it was a kill, and one was counted."""
+        return self.code == -signal.SIGKILL and self.was_out_of_memory
+
 
 class WorkerProcess:
     """Starts a worker in a session of its own, gives it chunks and reads its envelopes.
@@ -144,6 +149,10 @@ class WorkerProcess:
         """Return what the present item has written so far."""
         return read_log(self._log.fileno())
 
+    def read_log_behind(self, offset: int, most_bytes: int) -> bytes:
+        """Return what the present item has written behind an offset."""
+        return os.pread(self._log.fileno(), most_bytes, offset)
+
     def kill(self) -> Exit:
         """Kill it with all that it started; say how it came to its end."""
         if self._process.returncode is None:
@@ -181,7 +190,7 @@ def describe_exit(end: Exit, *, log: bytes = b"") -> str:
     """
     if end.where:
         return end.where
-    if end.code == -signal.SIGKILL and end.was_out_of_memory:
+    if end.is_out_of_memory:
         return (
             "killed for lack of memory (the control group counted an out-of-memory kill): "
             "give it more with memory_mib"

@@ -6,7 +6,6 @@ when standard input ends, so does the relay, and with it the container and all t
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
 import select
@@ -19,6 +18,7 @@ from collections.abc import Container
 from io import BytesIO
 from pathlib import Path
 
+from cloudknot.runner.cgroups import expose_to_oom_kills
 from cloudknot.runner.frames import Frames, Kind, frame, join_line, pieces, split_line
 from cloudknot.runner.orders import worker_environment
 from cloudknot.runner.processes import Exit, WorkerProcess, WorkerSpec, widen
@@ -29,8 +29,6 @@ _READ_BYTES = 1 << 20
 _WAITING_BYTES = 4 << 20
 # A dead worker whose children still hold its pipe is noticed by looking this often.
 _LOOK_MS = 500
-# The kernel takes a worker before the relay, so that the relay can say what happened.
-_WORKER_OOM_SCORE = "500"
 # A worker reads a reply at once; one that has not for so long will not.
 _STUCK_S = 10.0
 # Items use /tmp as they like, and sweep it.
@@ -79,8 +77,7 @@ class Inmate:
         with theirs:
             self.store = f"{SCHEME}://{theirs.fileno()}"
             self.process = WorkerProcess(spec, lent=(theirs.fileno(),))
-        with contextlib.suppress(OSError):
-            Path(f"/proc/{self.process.pid}/oom_score_adj").write_text(_WORKER_OOM_SCORE)
+        expose_to_oom_kills(self.process.pid)
 
     @property
     def is_stuck(self) -> bool:

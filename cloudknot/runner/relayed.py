@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
 from cloudknot.runner.frames import Kind, frame, header, join_line, parse_header, split_line
@@ -16,6 +16,8 @@ from cloudknot.runner.keys import Keys
 from cloudknot.runner.stores import Store, write_all
 
 SCHEME = "relayed"
+# More than this is better read and written without the detour.
+_LARGE_BYTES = 8 << 20
 
 
 class RelayedStore:
@@ -25,25 +27,34 @@ class RelayedStore:
     ----------
     handle : int
         Descriptor of the socket at which requests are taken. It stays open.
+    far : callable, optional
+        Opens the store itself, where the worker can reach it: what is large is not copied on its way.
     """
 
-    def __init__(self, handle: int) -> None:
+    parallel = 1
+
+    def __init__(self, handle: int, far: Callable[[], Store] | None = None) -> None:
         self.uri = f"{SCHEME}://{handle}"
+        self._far = far
         os.set_inheritable(handle, False)
         self._handle = handle
         self._replies = open(handle, "rb", closefd=False)  # noqa: SIM115  # it does not own the descriptor
 
     def put(self, key: str, data: bytes, *, if_absent: bool = False) -> bool:
         """Have it written."""
+        if self._far is not None and len(data) > _LARGE_BYTES:
+            return self._far().put(key, data, if_absent=if_absent)
         return bool(self._ask({"do": "put", "key": key, "if_absent": if_absent}, data)[0]["is_written"])
 
     def get(self, key: str, start: int = 0, stop: int | None = None) -> bytes:
         """Have it read."""
+        if self._far is not None and (stop or 0) - start > _LARGE_BYTES:
+            return self._far().get(key, start, stop)
         return self._ask({"do": "get", "key": key, "start": start, "stop": stop})[1]
 
-    def list(self, prefix: str) -> Iterator[str]:
+    def list(self, prefix: str, after: str = "") -> Iterator[str]:
         """Have it listed."""
-        yield from self._ask({"do": "list", "key": prefix})[0]["keys"]
+        yield from self._ask({"do": "list", "key": prefix, "after": after})[0]["keys"]
 
     def delete(self, prefix: str) -> None:
         """Refuse: no worker removes anything."""
@@ -108,7 +119,7 @@ def answer(store: Store, access: Access, payload: bytes) -> bytes:
         elif request["do"] == "put":
             reply = {"is_written": store.put(key, body, if_absent=request["if_absent"])}
         else:
-            reply = {"keys": list(store.list(key))}
+            reply = {"keys": list(store.list(key, request.get("after", "")))}
     except KeyError as error:
         reply = {"missing": str(error.args[0])}
     except (

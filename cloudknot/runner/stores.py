@@ -7,15 +7,29 @@ import os
 import shutil
 import tempfile
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
-from typing import Any, Protocol
-from urllib.parse import unquote, urlsplit
+from typing import Protocol
+from urllib.parse import parse_qs, unquote, urlsplit
+
+from cloudknot.runner.s3 import S3Store
+
+__all__ = ["FileStore", "S3Store", "Store", "open_store", "write_all"]
 
 
 class Store(Protocol):
-    """Objects by key. A put is atomic: a reader sees all of an object or none of it."""
+    """Objects by key. A put is atomic: a reader sees all of an object or none of it.
+
+    Attributes
+    ----------
+    uri : str
+        What ``open_store`` opens it by.
+    parallel : int
+        Requests side by side that it gains from.
+    """
 
     uri: str
+    parallel: int
 
     def put(self, key: str, data: bytes, *, if_absent: bool = False) -> bool:
         """Write an object; with ``if_absent`` only the first of many writers gets True."""
@@ -23,8 +37,8 @@ class Store(Protocol):
     def get(self, key: str, start: int = 0, stop: int | None = None) -> bytes:
         """Return an object's bytes from start to stop; KeyError where there is none."""
 
-    def list(self, prefix: str) -> Iterator[str]:
-        """Yield the keys that start with prefix, in order."""
+    def list(self, prefix: str, after: str = "") -> Iterator[str]:
+        """Yield the keys that start with prefix and come behind ``after``, in order."""
 
     def delete(self, prefix: str) -> None:
         """Remove every object whose key starts with prefix."""
@@ -38,6 +52,8 @@ class FileStore:
     root : path
         The folder. It is made, readable by its owner only, at the first write.
     """
+
+    parallel = 1
 
     def __init__(self, root: Path | str) -> None:
         self._root = Path(root).absolute()
@@ -80,12 +96,12 @@ class FileStore:
         except (FileNotFoundError, NotADirectoryError) as error:
             raise KeyError(key) from error
 
-    def list(self, prefix: str) -> Iterator[str]:
+    def list(self, prefix: str, after: str = "") -> Iterator[str]:
         """Walk the folder that the prefix names."""
         folder = self._root / prefix[: prefix.rfind("/") + 1]
         with contextlib.suppress(FileNotFoundError, NotADirectoryError):
             for key in sorted(self._walk(folder)):
-                if key.startswith(prefix):
+                if key.startswith(prefix) and key > after:
                     yield key
 
     def delete(self, prefix: str) -> None:
@@ -112,77 +128,6 @@ class FileStore:
             path.mkdir(mode=0o700, exist_ok=True)
 
 
-class S3Store:
-    """A store in an S3 bucket.
-
-    Parameters
-    ----------
-    bucket : str
-        The bucket.
-    prefix : str
-        What all keys start with; may be empty.
-    client : boto3 S3 client, optional
-        Made from the environment when not given.
-    """
-
-    def __init__(self, bucket: str, prefix: str = "", *, client: Any = None) -> None:
-        self._bucket = bucket
-        self._prefix = f"{prefix.strip('/')}/" if prefix.strip("/") else ""
-        self._made_client = client
-        self.uri = f"s3://{bucket}/{self._prefix}".rstrip("/")
-
-    def put(self, key: str, data: bytes, *, if_absent: bool = False) -> bool:
-        """Put, with ``If-None-Match: *`` where only the first may."""
-        condition = {"IfNoneMatch": "*"} if if_absent else {}
-        try:
-            self._client.put_object(Bucket=self._bucket, Key=self._prefix + key, Body=data, **condition)
-        except self._client.exceptions.ClientError as error:
-            # 412: it exists; 409: another writer is just making it.
-            if if_absent and _http_status(error) in (409, 412):
-                return False
-            raise
-        return True
-
-    def get(self, key: str, start: int = 0, stop: int | None = None) -> bytes:
-        """Get the range."""
-        if stop is not None and stop <= start:
-            return b""
-        byte_range = {}
-        if start or stop is not None:
-            byte_range["Range"] = f"bytes={start}-{'' if stop is None else stop - 1}"
-        try:
-            reply = self._client.get_object(Bucket=self._bucket, Key=self._prefix + key, **byte_range)
-        except self._client.exceptions.NoSuchKey as error:
-            raise KeyError(key) from error
-        data: bytes = reply["Body"].read()
-        return data
-
-    def list(self, prefix: str) -> Iterator[str]:
-        """List page by page; S3 sorts the keys."""
-        pages = self._client.get_paginator("list_objects_v2").paginate(
-            Bucket=self._bucket, Prefix=self._prefix + prefix
-        )
-        for page in pages:
-            for entry in page.get("Contents", ()):
-                yield entry["Key"][len(self._prefix) :]
-
-    def delete(self, prefix: str) -> None:
-        """Delete in the largest requests that S3 takes."""
-        keys = [{"Key": self._prefix + key} for key in self.list(prefix)]
-        for first in range(0, len(keys), 1000):
-            self._client.delete_objects(
-                Bucket=self._bucket, Delete={"Objects": keys[first : first + 1000], "Quiet": True}
-            )
-
-    @property
-    def _client(self) -> Any:
-        if self._made_client is None:
-            import boto3  # noqa: PLC0415  # a runner without boto3 serves files only
-
-            self._made_client = boto3.client("s3")
-        return self._made_client
-
-
 def open_store(uri: str) -> Store:
     """Return the store that a URI names.
 
@@ -204,7 +149,8 @@ def open_store(uri: str) -> Store:
     if parts.scheme == "relayed":
         from cloudknot.runner.relayed import RelayedStore  # noqa: PLC0415  # it needs this module
 
-        return RelayedStore(int(parts.netloc))
+        [far] = parse_qs(parts.query).get("far", [""])
+        return RelayedStore(int(parts.netloc), partial(open_store, far) if far else None)
     raise ValueError(f"no store at {uri!r}: use file:///folder or s3://bucket/prefix")
 
 
@@ -221,8 +167,3 @@ def _read_exactly(handle: int, size: int) -> bytes:
         parts.append(part)
         size -= len(part)
     return b"".join(parts)
-
-
-def _http_status(error: Any) -> int:
-    status: int = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
-    return status

@@ -11,15 +11,15 @@ import math
 import select
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Generic, Protocol, TypeVar
+from typing import Generic, TypeVar
 
-from cloudknot.runner.control import Control
+from cloudknot.runner.assignments import Assignment, Worker
 from cloudknot.runner.envelopes import Envelope, Outcome
-from cloudknot.runner.orders import Orders
-from cloudknot.runner.packs import PackWriter, Reports
-from cloudknot.runner.processes import Exit, describe_exit
+from cloudknot.runner.packs import PackWriter
+from cloudknot.runner.processes import describe_exit
 from cloudknot.runner.stores import Store
+
+__all__ = ["Assignment", "ChunkFailedError", "Supervisor", "Worker"]
 
 # A dead worker whose children still hold its pipe is noticed by looking this often.
 _LOOK_S = 0.5
@@ -34,72 +34,6 @@ class ChunkFailedError(Exception):
 S = TypeVar("S")
 
 
-class Worker(Protocol):
-    """A process that runs items, on this machine or in a container."""
-
-    def fileno(self) -> int:
-        """Return the descriptor that becomes readable when envelopes have come."""
-
-    def order(self, number: int, store: str, run: str, first: int, last: int) -> None:
-        """Ask for a chunk."""
-
-    def stop(self, number: int) -> None:
-        """Ask to end a chunk after its present item."""
-
-    def read(self) -> bytes | None:
-        """Return what has come; None when nothing has, empty when nothing will."""
-
-    def has_ended(self) -> bool:
-        """Return whether the process is no more."""
-
-    def read_log(self) -> bytes:
-        """Return what the present item has written so far."""
-
-    def kill(self) -> Exit:
-        """Kill it with all that it started; say how it came to its end."""
-
-    def close(self) -> None:
-        """Kill it and give back what it holds here."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Assignment(Generic[S]):
-    """A chunk to run.
-
-    Parameters
-    ----------
-    run_id : str
-        The run.
-    orders : Orders
-        How its items are run.
-    first, last : int
-        The positions, last exclusive.
-    spec : object
-        What the worker is started with; one that was started with an equal one will do.
-    control : Control
-        What others may ask meanwhile.
-    observe : callable
-        Told of each group of items as they end, before they are committed.
-    committed : callable
-        Called after each commit.
-    give_back : callable
-        Told of the positions (first, last) that this chunk will not run after all.
-    yield_s : float, optional
-        Seconds after which the chunk gives back what it has not begun.
-    """
-
-    run_id: str
-    orders: Orders
-    first: int
-    last: int
-    spec: S
-    control: Control
-    observe: Callable[[Reports], None] = lambda reports: None
-    committed: Callable[[], None] = lambda: None
-    give_back: Callable[[int, int], None] = lambda first, last: None
-    yield_s: float | None = None
-
-
 class Supervisor(Generic[S]):
     """Keeps one warm worker and drives it through chunks.
 
@@ -110,7 +44,7 @@ class Supervisor(Generic[S]):
     start : callable
         Starts a worker.
     commit_s : float
-        Seconds after which ended items are committed at the latest.
+        Seconds after which ended items are committed at the latest; 0: before the next one begins.
     clock : callable
         Seconds, monotonic.
     """
@@ -148,22 +82,30 @@ class Supervisor(Generic[S]):
             The store could not be written here, or no worker could be started.
         """
         task = assignment
+
+        def tell(first: int) -> None:
+            task.announce(first)
+            task.committed()
+
         pack = PackWriter(
             self._store,
             task.run_id,
             task.first,
             commit_s=self._commit_s,
             clock=self._clock,
-            committed=task.committed,
+            committed=tell,
         )
-        self._chunk = chunk = _ChunkRun(self, task, pack, self._clock)
+        self._chunk = chunk = _ChunkRun(self, task, pack, self._clock, is_one_by_one=not self._commit_s)
         try:
+            chunk.end_if_lost_too_often()
             while chunk.position < chunk.last and not (task.control.is_cancelled or task.control.is_stopping):
                 if chunk.position in task.control.cancelled_positions:
                     chunk.end_item(Outcome.CANCELLED)
                 else:
                     self._number += 1
                     chunk.drive(self._warm_worker(task.spec), self._number, self._store.uri)
+                if not self._commit_s:
+                    pack.commit()
         except BaseException:
             self.close()  # the worker is still at this chunk: what it says must not reach the next
             raise
@@ -199,8 +141,15 @@ class _ChunkRun(Generic[S]):
     """One chunk on its way: the item at ``position`` runs, since ``began``."""
 
     def __init__(
-        self, supervisor: Supervisor[S], task: Assignment[S], pack: PackWriter, clock: Callable[[], float]
+        self,
+        supervisor: Supervisor[S],
+        task: Assignment[S],
+        pack: PackWriter,
+        clock: Callable[[], float],
+        *,
+        is_one_by_one: bool,
     ) -> None:
+        self._is_one_by_one = is_one_by_one
         self._supervisor = supervisor
         self._task = task
         self._pack = pack
@@ -208,16 +157,17 @@ class _ChunkRun(Generic[S]):
         self._yields_at = math.inf if task.yield_s is None else clock() + task.yield_s
         self._began: float | None = None
         self._read_at = clock()
-        self._lost = 0
+        self._lost = task.lost
         self.position = task.first
         self.last = self._ordered_last = task.last
 
     def drive(self, worker: Worker, number: int, store_uri: str) -> None:
         """Order what is left and follow it until the worker has ended it, or has died."""
-        control = self._task.control
+        control, listener = self._task.control, self._task.listener
         self._pack.drop_tail()
         self._began = None
-        self._ordered_last = self._next_cancelled(self.last)
+        # Where each item is committed before the next one begins, a death tells which item it was.
+        self._ordered_last = self._next_cancelled(self.position + 1 if self._is_one_by_one else self.last)
         worker.order(number, store_uri, self._task.run_id, self.position, self._ordered_last)
         poll = select.poll()
         poll.register(worker, select.POLLIN)
@@ -227,25 +177,33 @@ class _ChunkRun(Generic[S]):
             if control.fileno() in ready:
                 control.clear()
                 if control.is_cancelled:
-                    while data := worker.read():
-                        self._take(data)  # what had ended before is kept
-                    self._supervisor.close()
+                    self._leave(worker)
                     return
                 if self._next_cancelled(self._ordered_last) < self._ordered_last:
                     worker.stop(number)
             if control.is_stopping or self._clock() >= self._yields_at:
                 self._yields_at = math.inf
                 worker.stop(number)
+            heard = listener.listen() if worker.fileno() not in ready else b""
             has_died = worker.has_ended()  # before the last read, so that nothing it said is missed
             data = worker.read()
             if data and self._take(data):
                 return
+            if not data and self.position < self.last:  # otherwise it may be of the item behind
+                listener.hear(self.position, heard)
             if not data and (data is not None or has_died):
                 self._bury(worker)
                 return
             if self._ends_item_early():
                 return
             self._pack.commit_if_due()
+
+    def end_if_lost_too_often(self) -> None:
+        """Say that the first item is lost, where it has no try left."""
+        if self._lost > self._task.orders.lost_retries and self.position < self.last:
+            self.end_item(
+                Outcome.LOST, reason=f"its whole job was killed while it ran, {self._lost} times in all"
+            )
 
     def end_item(self, outcome: Outcome, *, log: bytes = b"", reason: str = "") -> None:
         """Say what became of the present item, where no worker can."""
@@ -316,8 +274,33 @@ class _ChunkRun(Generic[S]):
         log = worker.read_log()
         self._supervisor.close()
         self._lost += 1
-        if self._lost > self._task.orders.lost_retries and self.position < self.last:
+        if self.position >= self.last:
+            return
+        if end.is_out_of_memory and self._task.defer is not None:
+            self._task.listener.end(self.position, log)
+            self._defer(self._task.defer)
+        elif self._lost > self._task.orders.lost_retries:
             self.end_item(Outcome.LOST, log=log, reason=describe_exit(end, log=log))
+        else:
+            self._task.listener.end(self.position, log)
+
+    def _defer(self, defer: Callable[[int], None]) -> None:
+        """Leave the present item to others, and go on behind it."""
+        self._pack.skip_to(self.position + 1)
+        defer(self.position)
+        self.position += 1
+        self._lost = 0
+
+    def _leave(self, worker: Worker) -> None:
+        """Kill the worker; what had ended before is kept."""
+        listener = self._task.listener
+        heard = listener.listen()
+        while data := worker.read():
+            heard = b""
+            self._take(data)
+        if self.position < self.last:
+            listener.hear(self.position, heard)
+        self._supervisor.close()
 
     def _next_cancelled(self, last: int) -> int:
         """Return the first cancelled position behind the present item, or last."""

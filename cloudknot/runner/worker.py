@@ -25,6 +25,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, NamedTuple
 
+from cloudknot.runner.cgroups import OomWatch
 from cloudknot.runner.envelopes import SUCCESSES, Envelope, Outcome, encode_value
 from cloudknot.runner.keys import Keys
 from cloudknot.runner.logs import read_log
@@ -44,6 +45,8 @@ _LIBRARIES = frozenset({"site-packages", "dist-packages"})
 # How often a worker looks whether its supervisor is still its parent.
 _LOOK_S = 1.0
 _F_SETSIG = 10
+# The variable of a worker whose supervisor leaves items that lack memory to others.
+DEFERS_OOM = "CLOUDKNOT_DEFERS_OOM"
 _PEAK_UNIT_BYTES = 1 if sys.platform == "darwin" else 1024
 
 
@@ -68,10 +71,17 @@ class Worker:
         File descriptor of the file that holds what the items write.
     restore : callable
         Called before another run's items: undoes what the last ones left behind.
+    raised : callable
+        Called when an item has raised, before anything is said of it.
     """
 
     def __init__(
-        self, send: Callable[[bytes], None], log: int, *, restore: Callable[[], None] = lambda: None
+        self,
+        send: Callable[[bytes], None],
+        log: int,
+        *,
+        restore: Callable[[], None] = lambda: None,
+        raised: Callable[[], None] = lambda: None,
     ) -> None:
         self._send = send
         self._log = log
@@ -80,8 +90,10 @@ class Worker:
         self._number = self._position = self._limit = self._stopped = -1
         self._pid = os.getpid()
         self._restore = restore
+        self._raised = raised
         self._peak_memory_bytes = 0
         self._run: tuple[str, str] | None = None
+        self._store: Store | None = None
         self._orders: Orders
         self._call: Callable[[Any], Any]
 
@@ -119,7 +131,9 @@ class Worker:
 
     def _run_items(self, chunk: Chunk) -> Iterator[int]:
         """Send one envelope an item; yield the position behind it."""
-        store = open_store(chunk.store)
+        if self._store is None or self._store.uri != chunk.store:
+            self._store = open_store(chunk.store)  # of S3, it takes a while
+        store = self._store
         if self._run != (chunk.store, chunk.run):
             self._orders = read_orders(store, chunk.run)
             self._load(store, chunk.run, self._orders.style)
@@ -157,6 +171,7 @@ class Worker:
                 began = time.perf_counter()
                 value = self._call_here(value)
             except BaseException as error:  # whatever the function raises is its answer
+                self._raised()
                 seconds = time.perf_counter() - began
                 outcome, payload, detail = self._describe(error)
             else:
@@ -293,6 +308,20 @@ def _end_with_everything_started() -> None:
     os.killpg(os.getpgid(0), signal.SIGKILL)
 
 
+def _die_where_memory_lacked() -> Callable[[], None]:
+    """Return what ends this process where a process that an item started was killed for lack of memory.
+
+    The supervisor takes it for the item's own lack, and leaves the item to a job with more of it.
+    """
+    watch = OomWatch()
+
+    def look() -> None:
+        if watch.has_struck():
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    return look
+
+
 def main(control: int, envelopes: int, lifeline: int) -> None:
     """Serve a supervisor over two pipes until it is gone, which a third one tells."""
     for handle in (control, envelopes, lifeline):
@@ -310,7 +339,9 @@ def main(control: int, envelopes: int, lifeline: int) -> None:
         with writing:
             _write(envelopes, data)
 
-    worker = Worker(send, log, restore=Surroundings(log).restore)
+    defers_oom = os.environ.pop(DEFERS_OOM, None) is not None
+    raised = _die_where_memory_lacked() if defers_oom else lambda: None
+    worker = Worker(send, log, restore=Surroundings(log).restore, raised=raised)
 
     def listen() -> None:
         try:

@@ -1,4 +1,4 @@
-"""The files that images are built from; those that end with ``.jinja`` are rendered."""
+"""What images, and what stands on AWS, are made from; files that end with ``.jinja`` are rendered."""
 
 from __future__ import annotations
 
@@ -15,6 +15,11 @@ def read_templates() -> Mapping[str, bytes]:
     folder = resources.files(__name__)
     found = {file.name: file.read_bytes() for file in folder.iterdir() if file.is_file()}
     return {name: content for name, content in sorted(found.items()) if not name.startswith("__")}
+
+
+def image_templates() -> Mapping[str, bytes]:
+    """Return those that images are built from, by name; what is made on AWS is written in YAML."""
+    return {name: content for name, content in read_templates().items() if ".yaml" not in name}
 
 
 def render_template(name: str, **values: object) -> bytes:

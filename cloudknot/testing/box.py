@@ -15,6 +15,7 @@ from botocore.config import Config
 from cloudknot.testing.calls import Call
 from cloudknot.testing.errors import BoxError
 from cloudknot.testing.faults import Fault, from_json, to_json
+from cloudknot.testing.sessions import Sessions
 
 __all__ = ["Box", "Call", "Host", "Struck"]
 
@@ -82,7 +83,7 @@ class Box:
     @cached_property
     def session(self) -> boto3.Session:
         """A session of the box's administrator."""
-        return boto3.Session(self.access_key, self.secret_key, region_name=self.region)
+        return self._session_of(self.access_key, self.secret_key)
 
     def client(self, service: str, **options: Any) -> Any:
         """Return a client of a service, as the box's administrator.
@@ -124,7 +125,7 @@ class Box:
                 UserName=name, PolicyName=f"policy-{number}", PolicyDocument=json.dumps(dict(policy))
             )
         key = iam.create_access_key(UserName=name)["AccessKey"]
-        return boto3.Session(key["AccessKeyId"], key["SecretAccessKey"], region_name=self.region)
+        return self._session_of(key["AccessKeyId"], key["SecretAccessKey"])
 
     def reset(self, *, executor: str | None = None, seed: int = 0, ticking: bool = True) -> None:
         """End all jobs and begin again with an empty account.
@@ -195,6 +196,15 @@ class Box:
     def down(self) -> None:
         """End all jobs, remove all that the box has made on this machine, and end its process."""
         self._ask("POST", "down")
+
+    @cached_property
+    def _sessions(self) -> Sessions:
+        return Sessions()
+
+    def _session_of(self, access_key: str, secret_key: str) -> boto3.Session:
+        return self._sessions.open(
+            aws_access_key_id=access_key, aws_secret_access_key=secret_key, region_name=self.region
+        )
 
     def _ask(self, method: str, what: str, values: Mapping[str, Any] | None = None) -> Any:
         request = urllib.request.Request(

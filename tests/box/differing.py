@@ -96,7 +96,10 @@ class Side:
 
 def of_box(box: Box) -> Side:
     """Return the side of a box whose time stands still."""
-    make = lambda service, **options: box.client(service, **{"config": _ONCE, **options})  # noqa: E731
+
+    def make(service: str, **options: Any) -> Any:
+        return box.client(service, **{"config": _ONCE, **options})
+
     return Side(box.endpoint, make, lambda: box.advance(2))
 
 

@@ -70,6 +70,12 @@ class Cloud:
             config=Config(retries={"total_max_attempts": 1}),
         )
 
+    def with_repository(self) -> Any:
+        """Make the repository `box`; return a client of the API."""
+        client = self.client()
+        client.create_repository(repositoryName="box")
+        return client
+
     def password(self, region: str = REGION) -> str:
         data = self.client(region=region).get_authorization_token()["authorizationData"][0]
         user, _, password = base64.b64decode(data["authorizationToken"]).decode().partition(":")

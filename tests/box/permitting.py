@@ -1,6 +1,7 @@
 """Policies, users and refusals, for the tests of permissions."""
 
 import json
+from functools import cache
 from typing import Any
 
 import boto3
@@ -9,6 +10,7 @@ from botocore.config import Config
 from botocore.exceptions import ClientError
 
 from cloudknot.testing import Box
+from cloudknot.testing.sessions import Sessions
 
 ACCOUNT = "123456789012"
 ONCE = Config(retries={"total_max_attempts": 1}, parameter_validation=False)
@@ -40,12 +42,17 @@ def client(box: Box, session: boto3.Session, service: str, **options: Any) -> An
     return session.client(service, endpoint_url=box.endpoint, config=ONCE, **options)
 
 
+@cache
+def _sessions() -> Sessions:
+    return Sessions()
+
+
 def session_of(credentials: dict[str, Any]) -> boto3.Session:
     """Return somebody who has temporary credentials."""
-    return boto3.Session(
-        credentials["AccessKeyId"],
-        credentials["SecretAccessKey"],
-        credentials["SessionToken"],
+    return _sessions().open(
+        aws_access_key_id=credentials["AccessKeyId"],
+        aws_secret_access_key=credentials["SecretAccessKey"],
+        aws_session_token=credentials["SessionToken"],
         region_name="us-east-1",
     )
 

@@ -173,7 +173,7 @@ def serving(make_app: Callable[[int], Any]) -> Iterator[int]:
         return []
 
     server = make_server("127.0.0.1", 0, not_yet, threaded=True, request_handler=_Handler)
-    server.daemon_threads = True  # type: ignore[attr-defined]
+    server.daemon_threads = True  # type: ignore[attr-defined]  # of the threaded kind
     server.app = make_app(server.port)
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True)
     thread.start()

@@ -13,7 +13,7 @@ pytestmark = pytest.mark.aws_box(executor="process")
 
 
 def assumable_by(service: str) -> dict[str, Any]:
-    return json.loads(cloud.trust(service))  # type: ignore[no-any-return]
+    return json.loads(cloud.trust(service))  # type: ignore[no-any-return]  # JSON
 
 
 TEMPLATE: dict[str, Any] = {
@@ -118,7 +118,7 @@ def create(client: Any, template: dict[str, Any] = TEMPLATE, **parameters: str) 
 
 
 def state(client: Any) -> dict[str, Any]:
-    return client.describe_stacks(StackName="lab")["Stacks"][0]  # type: ignore[no-any-return]
+    return client.describe_stacks(StackName="lab")["Stacks"][0]  # type: ignore[no-any-return]  # JSON
 
 
 def failures(client: Any) -> list[tuple[str, str]]:

@@ -163,6 +163,8 @@ def test_what_is_imported_cannot_be_deleted(aws_box: Box) -> None:
     cloudformation = aws_box.client("cloudformation")
     cloudformation.delete_stack(StackName="s")
     assert stacks.queues(aws_box) == ["imported", "q"]
+    told = stacks.reason(aws_box, "s", "CREATE_COMPLETE")
+    assert told == "Delete canceled. Cannot delete export name as it is in use by b."
     cloudformation.delete_stack(StackName="b")
     cloudformation.delete_stack(StackName="s")
     assert stacks.queues(aws_box) == []

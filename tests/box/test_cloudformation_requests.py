@@ -134,7 +134,7 @@ def change_set(box: Box, resources: dict[str, Any], **options: Any) -> dict[str,
     cloudformation = box.client("cloudformation")
     asked = {"StackName": "s", "ChangeSetName": "c", "TemplateBody": stacks.body(resources), **options}
     arn = cloudformation.create_change_set(**asked)["Id"]
-    return cloudformation.describe_change_set(ChangeSetName=arn)  # type: ignore[no-any-return]
+    return cloudformation.describe_change_set(ChangeSetName=arn)  # type: ignore[no-any-return]  # boto3's
 
 
 def test_a_change_set_is_of_the_stack_that_is_there(aws_box: Box) -> None:
@@ -155,9 +155,19 @@ def test_a_change_set_is_of_the_stack_that_is_there(aws_box: Box) -> None:
     cloudformation.execute_change_set(ChangeSetName="c", StackName="s")
     assert stacks.status(aws_box) == "UPDATE_COMPLETE"
     assert stacks.attribute(aws_box, "DelaySeconds") == "3"
-    with pytest.raises(ClientError, match="cannot be executed in its current status") as refused:
+    with pytest.raises(
+        ClientError, match=r"in its current execution status of \[EXECUTE_COMPLETE\]"
+    ) as refused:
         cloudformation.execute_change_set(ChangeSetName="c", StackName="s")
     assert refused.value.response["Error"]["Code"] == "InvalidChangeSetStatus"
+
+
+def test_what_the_resources_of_a_stack_need_is_what_the_request_needs(aws_box: Box) -> None:
+    ada = aws_box.user("ada", cloud.policy((["cloudformation:*", "sqs:CreateQueue"], "*")))
+    client = ada.client("cloudformation", endpoint_url=aws_box.endpoint)
+    stacks.create(aws_box, {"Q": QUEUE}, client=client)
+    [call] = [call for call in aws_box.calls() if call.operation == "CreateStack"]
+    assert ("sqs:CreateQueue", "arn:aws:sqs:us-east-1:123456789012:q") in call.actions
 
 
 def test_a_change_set_without_changes_has_failed(aws_box: Box) -> None:
@@ -165,6 +175,8 @@ def test_a_change_set_without_changes_has_failed(aws_box: Box) -> None:
     shown = change_set(aws_box, {"Q": QUEUE})
     assert (shown["Status"], shown["ExecutionStatus"]) == ("FAILED", "UNAVAILABLE")
     assert shown["StatusReason"].startswith("The submitted information didn't contain changes.")
+    with pytest.raises(ClientError, match=r"cannot be executed in its current status of \[FAILED\]"):
+        aws_box.client("cloudformation").execute_change_set(ChangeSetName="c", StackName="s")
 
 
 def test_a_change_set_of_no_stack_has_to_say_that_it_makes_one(aws_box: Box) -> None:

@@ -36,10 +36,7 @@ def cloud(tmp_path: Path) -> Iterator[Cloud]:
 
 @pytest.fixture
 def ecr(cloud: Cloud) -> Any:
-    """A client of the API; there is one repository."""
-    client = cloud.client()
-    client.create_repository(repositoryName="box")
-    return client
+    return cloud.with_repository()
 
 
 def code_of(call: Callable[[], object]) -> tuple[str, str]:

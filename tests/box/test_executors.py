@@ -111,10 +111,15 @@ def test_a_task_that_waits_for_a_place_ends_without_running(
 
 def test_no_more_tasks_run_at_once_than_there_are_places(make_executor: MakeExecutor, told: Told) -> None:
     executor = make_executor(2)
-    tasks = [make_task("sleep", "0.1") for _ in range(5)]
-    for task in tasks:
+    long, short = [make_task(*SLEEP) for _ in range(2)], [make_task("true") for _ in range(3)]
+    for task in (*long, *short):
         executor.start(task, told)
-    assert {told.outcome(task).exit_code for task in tasks} == {0}
+    for task in long:
+        told.wait_started(task)
+    assert not any(task.id in told.calls for task in short)
+    for task in long:
+        executor.kill(task.id)
+    assert {told.outcome(task).exit_code for task in short} == {0}
     assert told.most_at_once == 2
 
 

@@ -3,7 +3,8 @@ import pytest
 from cloudknot.testing.iam.denials import denial
 from cloudknot.testing.iam.policies import Ask, Decision
 from cloudknot.testing.iam.values import Principal
-from tests.box.test_iam_actions import ACCOUNT, IAM, request_for
+from tests.box.iam_cases import ACCOUNT, IAM
+from tests.box.test_iam_actions import request_for
 
 ADA = Principal(arn=IAM + "user/ada", account=ACCOUNT, kind="user")
 REFUSED: list[tuple[str, str, Decision, int, str, str]] = [

@@ -11,7 +11,7 @@ from moto.moto_api._internal.models import moto_api_backend
 from cloudknot.testing.iam.keys import holder_of
 from cloudknot.testing.iam.names import known_in_moto
 from cloudknot.testing.iam.policies import Ask, Policy, decide
-from cloudknot.testing.iam.principals import Principal, find, role_session, root
+from cloudknot.testing.iam.principals import Principal, find, role_session
 from cloudknot.testing.iam.signatures import Secret, secret_of
 from cloudknot.testing.iam.trust import may_assume, may_send
 
@@ -144,10 +144,6 @@ def test_sessions_of_an_account_that_was_emptied_are_gone(iam: Any) -> None:
     assert holder_of(access_key) is None
     later = assumed(role(iam))["AccessKeyId"]
     assert holder_of(later)
-
-
-def test_root_may_do_all() -> None:
-    assert ask(root(ACCOUNT), "a:Anything")
 
 
 OF_AWS = {

@@ -4,6 +4,7 @@ import base64
 import os
 import signal
 import subprocess
+import uuid
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -20,6 +21,7 @@ from tests.box import cloud
 pytestmark = pytest.mark.aws_box(executor="process")
 
 BASE = "cloudknot-test/bare:3.11"
+REPOSITORIES = "arn:aws:ecr:us-east-1:123456789012:repository"
 WHO_AM_I = """
 import json, os, urllib.request
 answer = urllib.request.urlopen(os.environ["AWS_CONTAINER_CREDENTIALS_FULL_URI"])
@@ -54,7 +56,7 @@ def image(engine: docker.DockerClient) -> Iterator[Any]:
     """An image that no registry has, and that is gone from this machine after the test."""
     container = engine.containers.run(BASE, ["sh", "-c", "echo mine > /mine"], detach=True)
     container.wait()
-    made = container.commit("cloudknot-test/own")
+    made = container.commit(f"cloudknot-test/own-{uuid.uuid4().hex}")  # else another session takes the name
     container.remove()
     yield made
     engine.images.remove(made.id, force=True)
@@ -78,6 +80,9 @@ def test_an_image_is_pushed_and_run(docker_box: Box, image: Any, command_line: D
     assert cloud.log_of(docker_box, job) == ["mine"]
     [pushed] = docker_box.client("ecr").describe_images(repositoryName="lab/own")["imageDetails"]
     assert pushed["imageTags"] == ["latest"]
+    needed = {(call.operation, *call.actions[0]) for call in docker_box.calls() if call.service == "ecr"}
+    assert ("PutImage", "ecr:PutImage", f"{REPOSITORIES}/lab/own") in needed
+    assert ("InitiateLayerUpload", "ecr:InitiateLayerUpload", f"{REPOSITORIES}/lab/own") in needed
     by_digest = cloud.make_definition(
         docker_box, "cat", "/mine", image=f"{repository}@{pushed['imageDigest']}"
     )

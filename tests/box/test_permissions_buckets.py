@@ -173,3 +173,12 @@ def test_queues_topics_secrets_and_repositories_let_in_whom_they_name(aws_box: B
     ecr.set_repository_policy(repositoryName="repo", policyText=json.dumps(document(of_repository)))
     for call, params in calls:
         call(**params)
+
+
+def test_an_object_whose_newest_version_is_its_deletion_can_be_asked_for(aws_box: Box, s3: Any) -> None:
+    s3.put_bucket_versioning(Bucket="brains", VersioningConfiguration={"Status": "Enabled"})
+    s3.delete_object(Bucket="brains", Key="sub-01")
+    eve = client(aws_box, user(aws_box, "eve", allow("s3:*")), "s3")
+    assert error(eve.get_object, Bucket="brains", Key="sub-01").response["Error"]["Code"] == "NoSuchKey"
+    eve.put_object(Bucket="brains", Key="sub-01", Body=b"another")
+    assert eve.get_object(Bucket="brains", Key="sub-01")["Body"].read() == b"another"

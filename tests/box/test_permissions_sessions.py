@@ -89,9 +89,10 @@ class TestARole:
         assert "less than or equal to 43200" in said(sts, long, 43201)
         assert "exceeds the MaxSessionDuration set for this role" in said(sts, short, 3601)
         assert sts.assume_role(RoleArn=long, RoleSessionName="session", DurationSeconds=43200)
-        chained = client(aws_box, lent(aws_box, sts, short), "sts")
-        assert "role chaining" in said(chained, long, 3601)
-        assert chained.assume_role(RoleArn=long, RoleSessionName="session", DurationSeconds=3600)
+        for session in (lent(aws_box, sts, short), session_of(sts.get_session_token()["Credentials"])):
+            chained = client(aws_box, session, "sts")
+            assert "role chaining" in said(chained, long, 3601)
+            assert chained.assume_role(RoleArn=long, RoleSessionName="session", DurationSeconds=3600)
 
     def test_is_not_lent_to_a_session_without_a_name(self, aws_box: Box) -> None:
         role = make_role(aws_box, "lent", ROOT)

@@ -95,6 +95,15 @@ def test_a_task_keeps_what_it_sets_itself() -> None:
     assert environment == {"HOME": "/root", "TMPDIR": "/here", "LANG": "C", "PATH": f"{here}:/opt/bin"}
 
 
+def test_a_program_at_a_path_that_only_the_image_has_is_looked_for_by_its_name(
+    executor: ProcessExecutor, told: Told
+) -> None:
+    task = make_task("/opt/image/bin/python3", "-S", "-c", "import sys; print(sys.executable)")
+    executor.start(task, told)
+    assert told.outcome(task) == Outcome(exit_code=0)
+    assert Path(told.text(task)[0]).parent == Path(sys.executable).parent
+
+
 def test_a_task_without_a_command_says_that_it_needs_one(executor: ProcessExecutor, told: Told) -> None:
     task = make_task()
     executor.start(task, told)
@@ -118,7 +127,7 @@ def test_what_a_task_started_ends_with_it(executor: ProcessExecutor, told: Told,
     assert told.outcome(task) == Outcome(exit_code=0)
     assert told.text(task)
     for pid in pids_in(told.text(task)):
-        wait_until(lambda pid=pid: not is_running(pid))  # type: ignore[misc]
+        wait_until(lambda pid=pid: not is_running(pid))  # type: ignore[misc]  # of the default
     assert other.id not in told.outcomes
 
 
@@ -136,7 +145,7 @@ def test_what_a_task_started_lives_while_it_does_and_is_killed_with_it(
     executor.kill(task.id)
     assert told.outcome(task) == Outcome(exit_code=137)
     for pid in pids:
-        wait_until(lambda pid=pid: not is_running(pid))  # type: ignore[misc]
+        wait_until(lambda pid=pid: not is_running(pid))  # type: ignore[misc]  # of the default
 
 
 def test_output_that_a_child_holds_open_does_not_keep_a_task_from_ending(

@@ -505,7 +505,7 @@ def test_many_may_cancel_at_once(make_knot: MakeKnot) -> None:
             thread.start()
         for thread in threads:
             thread.join()
-        assert future.cancelled()
+        assert future.done()  # cancelled itself, unless the others had cancelled every item before
         assert all(item.cancelled() for item in items)
 
 

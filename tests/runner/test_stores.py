@@ -45,6 +45,8 @@ def test_what_is_put_is_got(store: Store) -> None:
     assert store.get("a/b", 2, 5) == b"234"
     assert store.get("a/b", 7) == b"789"
     assert store.get("a/b", 3, 3) == b""
+    assert store.get("a/b", 8, 99) == b"89"
+    assert store.get("a/b", 10) == store.get("a/b", 11, 12) == b""
     assert store.put("a/b", b"new")
     assert store.get("a/b") == b"new"
 
@@ -72,6 +74,9 @@ def test_keys_are_listed_in_order_by_prefix(store: Store) -> None:
     assert list(store.list("runs/b")) == ["runs/b/1", "runs/b/2", "runs/bc/1"]
     assert list(store.list("runs/none/")) == []
     assert len(list(store.list(""))) == 5
+    assert list(store.list("runs/b", "runs/b/1")) == ["runs/b/2", "runs/bc/1"]
+    assert list(store.list("runs/b/", "runs/b/0")) == ["runs/b/1", "runs/b/2"]
+    assert list(store.list("runs/b/", "runs/c")) == []
 
 
 def test_delete_takes_what_starts_with_a_prefix(store: Store) -> None:

@@ -22,7 +22,7 @@ from cloudknot.runner.control import Control
 from cloudknot.runner.envelopes import Envelope, Outcome, decode_envelope, split_envelopes
 from cloudknot.runner.packs import PackTakenError, PackWriter
 from cloudknot.runner.processes import WorkerProcess, WorkerSpec
-from cloudknot.runner.stores import FileStore
+from cloudknot.runner.stores import FileStore, Store
 from cloudknot.runner.supervisor import Assignment, Supervisor
 from cloudknot.runner.worker import Chunk, Worker
 from cloudknot.runs import Run
@@ -49,7 +49,7 @@ def store(tmp_path: Path) -> FullStore:
 
 
 def make_run(
-    store: FileStore, func: Callable[[Any], Any], items: Any, *, name: str = "run", **resources: Any
+    store: Store, func: Callable[[Any], Any], items: Any, *, name: str = "run", **resources: Any
 ) -> Run:
     request = Request(func=func, name=name, backend="local", resources=Resources(**resources))
     now = datetime.datetime.now(datetime.UTC)
@@ -63,7 +63,7 @@ def assign(run: Run, control: Control | None = None, *, spec: Any = SPEC, **opti
     return Assignment(run_id=run.run_id, orders=run.orders, spec=spec, **wanted)
 
 
-def values_of(store: FileStore, run: Run) -> list[Any]:
+def values_of(store: Store, run: Run) -> list[Any]:
     outcomes = Outcomes(store, run.run_id, run.orders.count)
     outcomes.refresh()
     return [
@@ -122,7 +122,7 @@ def test_loading_the_function_does_not_count_as_the_items_time(store: FullStore)
 
 
 def test_half_an_envelope_of_a_dead_worker_is_dropped(store: FullStore) -> None:
-    pack = PackWriter(store, "run", 0, commit_s=1, clock=time.monotonic, committed=lambda: None)
+    pack = PackWriter(store, "run", 0, commit_s=1, clock=time.monotonic, committed=lambda first: None)
     whole = [Envelope(outcome=Outcome.VALUE, position=x, payload=b"x" * 50).encode() for x in range(2)]
     pack.feed(whole[0] + whole[1][:30])
     pack.drop_tail()

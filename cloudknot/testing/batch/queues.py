@@ -6,18 +6,17 @@ from typing import Any
 from cloudknot.testing.batch.environment_rules import architecture
 from cloudknot.testing.batch.environments import Environments
 from cloudknot.testing.batch.errors import ClientException
-from cloudknot.testing.batch.limits import JOB_QUEUES, check_count, check_name
+from cloudknot.testing.batch.limits import JOB_QUEUES, check_name
 from cloudknot.testing.batch.paging import page
 from cloudknot.testing.batch.place import Place
 from cloudknot.testing.batch.queue_rules import check_actions, check_family, check_order
 from cloudknot.testing.batch.refusals import UnsupportedError
+from cloudknot.testing.batch.roster import Roster
 from cloudknot.testing.batch.values import ComputeEnvironment, JobQueue
 
 __all__ = ["Queues"]
 
 _KIND = "job-queue"
-_HEALTHY = "JobQueue Healthy"
-_BUSY = ("CREATING", "UPDATING", "DELETING")
 # A queue stays until its last job has ended: so often is looked.
 _AGAIN_S = 1.0
 # The words are not confirmed: what the jobs of a queue that is deleted are terminated with.
@@ -54,7 +53,8 @@ class Queues:
         self._has_policy = has_policy
         self._has_jobs = has_jobs
         self._terminate_all = terminate_all
-        self._made: dict[str, JobQueue] = {}
+        self._roster = Roster[JobQueue](place, noun="JobQueue", what="job queues", most=JOB_QUEUES)
+        self.find, self.get, self.all = self._roster.find, self._roster.get, self._roster.all
         self._orders: dict[str, list[int]] = {}
 
     def create(self, params: Mapping[str, Any]) -> dict[str, Any]:
@@ -64,9 +64,7 @@ class Queues:
         _check_supported(params)
         order = self._read_order(params.get("computeEnvironmentOrder", ()), params.get("jobQueueType"))
         check_actions(params.get("jobStateTimeLimitActions", ()))
-        if name in self._made:
-            raise ClientException("Object already exists")
-        check_count("job queues", len(self._made), JOB_QUEUES)
+        self._roster.check_room(name)
         policy = params.get("schedulingPolicyArn") or None
         self._check_policy(policy)
         made = JobQueue(
@@ -80,18 +78,14 @@ class Queues:
             time_limit_actions=list(params.get("jobStateTimeLimitActions", ())),
             tags=dict(params.get("tags", {})),
         )
-        self._made[name] = made
         self._orders[name] = [number for number, _ in order]
-        self._place.note_made(made.arn)
-        self._place.settle(lambda: _become_valid(made))
+        self._roster.add(made)
         return _names(made)
 
     def update(self, params: Mapping[str, Any]) -> dict[str, Any]:
         """Change one, which is UPDATING for a moment (UpdateJobQueue)."""
-        made = self.find(params["jobQueue"])
         _check_supported(params)
-        if made.status in _BUSY:
-            raise ClientException("Cannot update, resource is being modified")
+        made = self._roster.find_free(params["jobQueue"])
         if "jobStateTimeLimitActions" in params:
             check_actions(params["jobStateTimeLimitActions"])
         policy = params.get("schedulingPolicyArn") or made.scheduling_policy_arn
@@ -108,50 +102,23 @@ class Queues:
         made.state = params.get("state", made.state)
         made.priority = params.get("priority", made.priority)
         made.time_limit_actions = list(params.get("jobStateTimeLimitActions", made.time_limit_actions))
-        made.status = "UPDATING"
-        self._place.settle(lambda: _become_valid(made))
-        self._place.changed()
+        self._roster.note_changed(made)
         return _names(made)
 
     def delete(self, params: Mapping[str, Any]) -> dict[str, Any]:
         """Remove one and end its jobs (DeleteJobQueue)."""
-        made = self.get(params["jobQueue"])
-        # AWS answers the same where there is nothing to delete: not confirmed.
-        if made is None or made.status == "DELETING":
+        made = self._roster.find_unwanted(params["jobQueue"])
+        if made is None:
             return {}
-        if made.status in _BUSY:
-            raise ClientException("Cannot delete, resource is being modified")
-        if made.state != "DISABLED":
-            # That it must be is the API's reference; the words are not confirmed.
-            raise ClientException("Cannot delete, state must be DISABLED")
-        made.status = "DELETING"
+        made.status = "DELETING"  # no job comes any more
         self._terminate_all(made.arn, _DELETED)
-        self._place.settle(lambda: self._forget(made))
-        self._place.changed()
+        self._roster.begin_removal(made, self._forget)
         return {}
 
     def describe(self, params: Mapping[str, Any]) -> dict[str, Any]:
         """Show those that are asked for (DescribeJobQueues)."""
-        asked = params.get("jobQueues")
-        made = [one for one in self._made.values() if not asked or one.name in asked or one.arn in asked]
-        shown, rest = page(self._place.seen(made), params)
+        shown, rest = page(self._roster.seen(params.get("jobQueues")), params)
         return {"jobQueues": [self._show(one) for one in shown], **rest}
-
-    def find(self, name_or_arn: str) -> JobQueue:
-        """Return the one of this name or ARN."""
-        made = self.get(name_or_arn)
-        if made is None:
-            raise ClientException(f"JobQueue {name_or_arn} not found.")
-        return made
-
-    def get(self, name_or_arn: str) -> JobQueue | None:
-        """Return the one of this name or ARN, if there is one."""
-        made = self._made.get(name_or_arn.rpartition("/")[2])
-        return made if made and name_or_arn in (made.name, made.arn) else None
-
-    def all(self) -> list[JobQueue]:
-        """Return all, in the order in which they were made."""
-        return list(self._made.values())
 
     def environments_of(self, queue: JobQueue) -> list[ComputeEnvironment]:
         """Return its compute environments, in their order."""
@@ -180,8 +147,7 @@ class Queues:
         if self._has_jobs(made.arn):
             self._place.later(_AGAIN_S, lambda: self._forget(made))
             return
-        made.status = "DELETED"
-        self._made.pop(made.name, None)
+        self._roster.remove(made)
         self._orders.pop(made.name, None)
 
     def _show(self, made: JobQueue) -> dict[str, Any]:
@@ -206,12 +172,6 @@ class Queues:
 def _check_supported(params: Mapping[str, Any]) -> None:
     if params.get("serviceEnvironmentOrder"):
         raise UnsupportedError("job queues with service environments")
-
-
-def _become_valid(made: JobQueue) -> None:
-    # It may be on its way out already.
-    if made.status in ("CREATING", "UPDATING"):
-        made.status, made.status_reason = "VALID", _HEALTHY
 
 
 def _names(made: JobQueue) -> dict[str, Any]:

@@ -184,8 +184,9 @@ class Running:
             job.parent.started_at = attempt.started_at
         self._life.move(job, State.RUNNING)
         if job.order.timeout_s is not None and attempt.forced_reason is None:
-            end = lambda: self.stop(job, TIMED_OUT, is_timed_out=True)  # noqa: E731
-            self._set_timer(attempt, job.order.timeout_s, end)
+            self._set_timer(
+                attempt, job.order.timeout_s, lambda: self.stop(job, TIMED_OUT, is_timed_out=True)
+            )
 
     def _conclude(self, job: Job, outcome: Outcome) -> None:
         attempt = job.attempt

@@ -9,6 +9,7 @@ from moto.ecr.models import Repository, ecr_backends
 from cloudknot.testing.ecr.images import BoxEcrBackend
 from cloudknot.testing.ecr.store import find_image
 from cloudknot.testing.ecr.tokens import Caller, Grant, Tokens
+from cloudknot.testing.iam import current
 from cloudknot.testing.iam.principals import find
 from cloudknot.testing.iam.resource_policies import decide_with_resource
 from cloudknot.testing.iam.values import Ask, Principal
@@ -31,6 +32,8 @@ def by_policies(caller: Caller, action: str, resource: str) -> str | None:
     if not isinstance(who, Principal):
         return _NOBODY
     ask = Ask(action=action, resource=resource)
+    current.principal.set(who)
+    current.note(ask)
     decision = decide_with_resource(who, ask)
     return None if decision.is_allowed else decision.words_for(who, ask)
 

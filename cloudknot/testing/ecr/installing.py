@@ -180,7 +180,7 @@ def _remembering_empty_on_delete() -> "classmethod[Repository, Any, Repository]"
     ) -> Repository:
         repository = create(resource_name, cloudformation_json, account_id, region_name, **options)
         asked = cloudformation_json["Properties"].get("EmptyOnDelete", False)
-        repository.is_emptied = str(asked).lower() == "true"  # type: ignore[attr-defined]
+        repository.is_emptied = str(asked).lower() == "true"  # type: ignore[attr-defined]  # the box's own
         return repository
 
     return classmethod(create_from_cloudformation_json)

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import sys
 import threading
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -35,9 +36,10 @@ class ProcessExecutor:
     """Runs a task's command as a process of this machine.
 
     The image is left aside: the command is looked for in the folder of this Python first, then in the `PATH`
-    of the job or else of the box. Each task has a session of its own and a working folder of its own, which
-    is its `HOME` and `TMPDIR` too and is removed with it. Of the box's variables it has `LANG` alone. What
-    still runs of it when its first process ends is killed, as in a container.
+    of the job or else of the box; one at a path that only the image has by its name. Each task has a session
+    of its own and a working folder of its own, which is its `HOME` and `TMPDIR` too and is removed with it.
+    Of the box's variables it has `LANG` alone. What still runs of it when its first process ends is killed,
+    as in a container.
 
     Memory is looked at five times a second, and a peak that is shorter is found at the end: on Linux only,
     elsewhere it is not limited. `vcpus`, `user`, volumes and other container properties are left aside.
@@ -164,11 +166,20 @@ def environment_of(task: Task, folder: Path, surroundings: Mapping[str, str]) ->
 
 
 def _order(task: Task, folder: Path) -> dict[str, Any]:
+    environment = environment_of(task, folder, os.environ)
     return {
-        "command": list(task.command),
-        "environment": environment_of(task, folder, os.environ),
+        "command": _command_here(task.command, environment["PATH"]),
+        "environment": environment,
         "memory_kib": task.memory_mib << 10,
     }
+
+
+def _command_here(command: Sequence[str], path: str) -> list[str]:
+    """Return a command; a program at a path that only its image has is the one of that name that is here."""
+    program = Path(command[0])
+    is_elsewhere = program.is_absolute() and not program.exists()
+    found = shutil.which(program.name, path=path) if is_elsewhere else None
+    return [found or command[0], *command[1:]]
 
 
 def _failure(reason: str) -> Outcome:

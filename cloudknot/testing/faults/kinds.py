@@ -64,7 +64,7 @@ def from_json(value: Mapping[str, Any]) -> Fault:
     DuplicateEvents(share=1.0, times=None, after=0, copies=3)
     """
     if not isinstance(value, Mapping):
-        raise ValueError(f"a fault is an object with a kind and its fields, not {value!r}")  # noqa: TRY004
+        raise ValueError(f"a fault is an object with a kind and its fields, not {value!r}")  # noqa: TRY004 - as all else in it
     given = dict(value)
     name = given.pop("kind", None)
     kind = KINDS.get(name) if isinstance(name, str) else None

@@ -64,7 +64,7 @@ def install() -> None:
 
 @cache
 def _aws_policies() -> dict[str, Any]:
-    return json.loads(aws_managed_policies_data)  # type: ignore[no-any-return]
+    return json.loads(aws_managed_policies_data)  # type: ignore[no-any-return]  # JSON
 
 
 def _make_aws_policies(self: IAMBackend) -> list[AWSManagedPolicy]:

@@ -56,7 +56,7 @@ def lend_role(params: Params, region: str) -> Any:
         raise STSValidationError(f"{start} satisfy regular expression pattern: {_NAME}")
     holder = holder_of(current.access_key.get() or "")
     lender = holder.session if holder is not None else None
-    duration_s = _role_duration(params, arn, is_chained=lender is not None and _is_of_role(lender))
+    duration_s = _role_duration(params, arn, is_chained=lender is not None)
     terms = _terms(params)
     if lender is not None:
         terms = _inherit(terms, terms_of(lender))
@@ -118,15 +118,12 @@ def _backend(account: str) -> STSBackend:
     return sts_backends[account]["aws"]
 
 
-def _is_of_role(session: Any) -> bool:
-    return not isinstance(session, UserSession)
-
-
 def _role_duration(params: Params, role_arn: str, *, is_chained: bool) -> int:
     seconds = _in_limits(params, HOUR_S, _MOST_S)
     roles = list(iam_backends[role_arn.split(":")[4]]["aws"].roles.values())
     role = next((role for role in roles if role.arn == role_arn), None)
     if is_chained and seconds > HOUR_S:
+        # As in prowler-cloud/prowler#7721; so it is of a user's session too (mmmorris1975/aws-runas#11).
         raise STSValidationError(
             "The requested DurationSeconds exceeds the 1 hour session limit for roles assumed by "
             "role chaining"

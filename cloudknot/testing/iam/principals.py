@@ -12,7 +12,7 @@ from cloudknot.testing.iam.policies import Policy, parse_or_deny
 from cloudknot.testing.iam.sessions import Terms, UserSession, terms_of
 from cloudknot.testing.iam.values import ContextValue, Principal
 
-__all__ = ["Principal", "find", "role_session", "root", "session_kind"]
+__all__ = ["Principal", "find", "role_session", "session_kind"]
 
 _NOTHING = Policy(statements=())
 
@@ -46,11 +46,6 @@ def session_kind(access_key: str) -> str | None:
     holder = holder_of(access_key)
     session = holder.session if holder is not None else None
     return session.kind if isinstance(session, UserSession) else None
-
-
-def root(account: str) -> Principal:
-    """Return the account's root, who may do all."""
-    return Principal(arn=f"arn:aws:iam::{account}:root", account=account, kind="root")
 
 
 def role_session(account: str, role_arn: str, session: str, terms: Terms | None = None) -> Principal:

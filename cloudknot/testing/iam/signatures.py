@@ -134,7 +134,7 @@ def _read(request: WireRequest) -> _Signed:
         )
         token, expires = query.get("X-Amz-Security-Token"), query.get("X-Amz-Expires", "")
     scope = credential.split("/")
-    whole = len(scope) == 5 and names and signature and (expires is None or expires.isdigit())  # noqa: PLR2004
+    whole = len(scope) == 5 and names and signature and (expires is None or expires.isdigit())  # noqa: PLR2004 - AWS4's
     if not whole or _seconds(timestamp) is None or scope[1] != timestamp[:8]:
         raise refusals.incomplete(request)
     return _Signed(

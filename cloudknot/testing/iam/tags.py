@@ -10,7 +10,7 @@ from moto.events.models import events_backends
 from moto.iam.models import iam_backends
 from moto.kms.models import kms_backends
 from moto.logs.models import logs_backends
-from moto.s3.models import s3_backends
+from moto.s3.models import FakeKey, s3_backends
 from moto.secretsmanager.models import secretsmanager_backends
 from moto.sns.models import sns_backends
 from moto.sqs.models import sqs_backends
@@ -44,7 +44,9 @@ def _of_object(arn: str, account: str, region: str, name: str) -> Tags | None:
     backend = s3_backends[account]["aws"]
     found = backend.buckets.get(bucket)
     kept = found.keys.get(key) if found is not None and key else None
-    return None if kept is None else backend.tagger.get_tag_dict_for_resource(kept.arn)
+    if not isinstance(kept, FakeKey):  # but the mark of a deletion, or nothing
+        return None
+    return backend.tagger.get_tag_dict_for_resource(kept.arn)
 
 
 def _of_identity(arn: str, account: str, region: str, name: str) -> Tags | None:

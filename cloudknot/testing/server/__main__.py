@@ -16,14 +16,18 @@ from typing import Any
 from moto.moto_server.werkzeug_app import DomainDispatcherApplication, MotoRequestHandler, create_backend_app
 from werkzeug.serving import BaseWSGIServer, make_server
 
+from cloudknot.testing.ecr.installing import install as install_ecr
 from cloudknot.testing.executors import Executor
 from cloudknot.testing.executors.docker import DockerExecutor
 from cloudknot.testing.executors.docker_leftovers import sweep
 from cloudknot.testing.executors.docker_outcomes import FAILURES, words
 from cloudknot.testing.executors.process import ProcessExecutor
+from cloudknot.testing.iam.installing import install as install_iam
+from cloudknot.testing.server import default_network, inventory
 from cloudknot.testing.server.app import Door
 from cloudknot.testing.server.control import Control
 from cloudknot.testing.server.world import EXECUTORS, Settings, World
+from cloudknot.testing.stacks.installing import install as install_stacks
 
 ADDRESS = "127.0.0.1"
 STATE = "box.json"
@@ -43,7 +47,7 @@ def main(arguments: list[str] | None = None) -> None:
         secret_key=secrets.token_urlsafe(30),
         token=secrets.token_urlsafe(24),
     )
-    world = World(settings, {"docker": _run_in_docker, "process": _run_as_processes})
+    world = _install(settings)
     stop = partial(_stop, server)
     server.app = Door(world, _moto(), Control(world, stop))
     try:
@@ -60,6 +64,17 @@ def main(arguments: list[str] | None = None) -> None:
     finally:
         world.remove()
         (settings.folder / STATE).unlink(missing_ok=True)
+
+
+def _install(settings: Settings) -> World:
+    """Put what the box has of its own in the place of moto's."""
+    registry = install_ecr(settings.port, settings.folder / "registry", account_id=settings.account_id)
+    world = World(settings, registry, {"docker": _run_in_docker, "process": _run_as_processes})
+    install_iam()
+    install_stacks(world.call_batch)
+    inventory.install(world.tagged_in_batch)
+    default_network.install()
+    return world
 
 
 def _read(arguments: list[str] | None) -> argparse.Namespace:
@@ -91,7 +106,7 @@ def _listen(port: int) -> BaseWSGIServer:
         return [b""]
 
     server = make_server(ADDRESS, port, not_yet, threaded=True, request_handler=Handler)
-    server.daemon_threads = True  # type: ignore[attr-defined]
+    server.daemon_threads = True  # type: ignore[attr-defined]  # of the threaded kind
     return server
 
 

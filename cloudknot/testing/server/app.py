@@ -19,6 +19,7 @@ from cloudknot.testing.iam.resource_policies import decide_with_resource
 from cloudknot.testing.iam.signatures import check, secret_of
 from cloudknot.testing.iam.values import Ask, Principal
 from cloudknot.testing.server.control import Control
+from cloudknot.testing.server.deletions import answers_by_key, deleting
 from cloudknot.testing.server.moto_answers import MotoAnswers
 from cloudknot.testing.server.tags import tags_of
 from cloudknot.testing.server.world import World
@@ -57,7 +58,7 @@ class Door:
         if path.startswith("/_box/"):
             return self._control(environ, start_response)
         if path == "/v2" or path.startswith("/v2/"):
-            return self._world.registry(environ, start_response)
+            return self._registry(environ, start_response)
         return self._aws(environ, start_response)
 
     def _aws(self, environ: _Environ, start_response: _Start) -> Iterable[bytes]:
@@ -74,6 +75,35 @@ class Door:
             return record.counted(apply(fault, request, environ, record.start, self._permitted(record, who)))
         return record.counted(self._permitted(record, who)(environ, record.start))
 
+    def _registry(self, environ: _Environ, start_response: _Start) -> Iterable[bytes]:
+        """Answer docker; what needed a permission of ECR's is a call of ECR's."""
+        asks: list[Ask] = []
+        status = [0]
+
+        def start(line: str, headers: list[tuple[str, str]], *rest: Any) -> Any:
+            status[0] = int(line.split(maxsplit=1)[0])
+            return start_response(line, headers, *rest)
+
+        principal, needed = current.principal.set(None), current.needed.set(asks)
+        try:
+            return self._world.registry(environ, start)
+        finally:
+            who = current.principal.get()
+            if isinstance(who, Principal):
+                self._world.journal.write(
+                    at=self._world.clock.now(),
+                    principal=who.arn,
+                    service="ecr",
+                    operation=asks[0].action.partition(":")[2],
+                    actions=tuple((ask.action, ask.resource) for ask in asks),
+                    status=status[0],
+                    error="DENIED" if status[0] == HTTPStatus.FORBIDDEN else "",
+                    sent_bytes=int(environ.get("CONTENT_LENGTH") or 0),
+                    received_bytes=0,
+                )
+            current.needed.reset(needed)
+            current.principal.reset(principal)
+
     def _permitted(self, record: "_Record", who: Principal) -> _App:
         def answer(environ: _Environ, start_response: _Start) -> Iterable[bytes]:
             request, account = record.request, self._world.settings.account_id
@@ -84,14 +114,20 @@ class Door:
                 tags_of=tags_of(self._world.regions),
                 now=self._world.clock.now,
             )
-            for ask in record.asks:
-                if (refused := _denied(record, who, ask)) is not None:
-                    return refused
+            service = self._service(record, who)
+            if answers_by_key(request):
+                service = deleting(service, request, [_refusal(request, who, ask)[2] for ask in record.asks])
+            else:
+                for ask in record.asks:
+                    if (refused := _denied(record, who, ask)) is not None:
+                        return refused
             key = current.access_key.set(record.request.access_key)
             principal = current.principal.set(who)
+            needed = current.needed.set(record.needed)
             try:
-                return self._service(record, who)(environ, start_response)
+                return service(environ, start_response)
             finally:
+                current.needed.reset(needed)
                 current.principal.reset(principal)
                 current.access_key.reset(key)
 
@@ -147,11 +183,14 @@ def _who(request: WireRequest, account_id: str) -> Principal:
 
 def _denied(record: "_Record", who: Principal, ask: Ask) -> Iterable[bytes] | None:
     """Return the refusal of a permission, or None where it is granted."""
+    status, code, message = _refusal(record.request, who, ask)
+    return record.refuse(code, message, status) if code else None
+
+
+def _refusal(request: WireRequest, who: Principal, ask: Ask) -> tuple[int, str, str]:
+    """Return status, code and words of a refusal; no words where the permission is granted."""
     decision = decide_with_resource(who, ask)
-    if decision.is_allowed:
-        return None
-    status, code, message = denial(record.request, who, ask, decision)
-    return record.refuse(code, message, status)
+    return (0, "", "") if decision.is_allowed else denial(request, who, ask, decision)
 
 
 class _Record:
@@ -161,6 +200,7 @@ class _Record:
         self.request = request
         self.principal = ""
         self.asks: Sequence[Ask] = ()
+        self.needed: list[Ask] = []
         self._world = world
         self._sent = int(environ.get("CONTENT_LENGTH") or 0)
         self._start = start
@@ -195,7 +235,7 @@ class _Record:
             principal=self.principal,
             service=self.request.service,
             operation=self.request.operation or "",
-            actions=tuple((ask.action, ask.resource) for ask in self.asks),
+            actions=tuple((ask.action, ask.resource) for ask in (*self.asks, *self.needed)),
             status=self._status,
             error=self._error,
             sent_bytes=self._sent,

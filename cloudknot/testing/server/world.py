@@ -9,16 +9,14 @@ from typing import Any
 
 from cloudknot.testing.batch.account import Account
 from cloudknot.testing.clock import Clock
-from cloudknot.testing.ecr.installing import install as install_ecr
+from cloudknot.testing.ecr.installing import Installed as Registry
 from cloudknot.testing.executors import Executor
 from cloudknot.testing.faults import Faults
-from cloudknot.testing.iam.installing import install as install_iam
-from cloudknot.testing.server import inventory, moto_account
+from cloudknot.testing.server import moto_account
 from cloudknot.testing.server.account import RegionalAccount
 from cloudknot.testing.server.journal import Journal
 from cloudknot.testing.server.regions import Regions
 from cloudknot.testing.server.roles import TaskRoles
-from cloudknot.testing.stacks.installing import install as install_stacks
 
 __all__ = ["EXECUTORS", "Settings", "World"]
 
@@ -47,25 +45,25 @@ class World:
     ----------
     settings : Settings
         Where the box is.
+    registry : Registry
+        ECR and its images.
     make_executor : mapping of callables
         What makes an executor for this world, by its name.
     """
 
     def __init__(
-        self, settings: Settings, make_executor: Mapping[str, Callable[["World"], Executor]]
+        self,
+        settings: Settings,
+        registry: Registry,
+        make_executor: Mapping[str, Callable[["World"], Executor]],
     ) -> None:
         self.settings = settings
+        self.registry = registry
         self._make_executor = make_executor
         self._resetting = threading.Lock()
         self._executor: Executor | None = None
         self._is_removed = False
         self.executor_name = ""
-        self.registry = install_ecr(
-            settings.port, settings.folder / "registry", account_id=settings.account_id
-        )
-        install_iam()
-        install_stacks(self._call_batch)
-        inventory.install(self._tagged_in_batch)
 
     def reset(self, *, executor: str, seed: int = 0, ticking: bool = True) -> None:
         """End every job and begin with an empty account.
@@ -119,7 +117,8 @@ class World:
             self.clock.close()
             self._executor = None
 
-    def _call_batch(self, region: str, operation: str, params: dict[str, Any]) -> dict[str, Any]:
+    def call_batch(self, region: str, operation: str, params: dict[str, Any]) -> dict[str, Any]:
+        """Do an operation of Batch for CloudFormation."""
         reply = self.regions[region].api.handle(operation, params, size=0)
         # CloudFormation waits until what it has begun is there, or gone.
         self.regions[region].catalogue.settle()
@@ -128,7 +127,8 @@ class World:
     def _is_seen(self, made_at: float) -> bool:
         return self.clock.now() - self.clock.at(made_at) >= self.faults.lag_s("iam")
 
-    def _tagged_in_batch(self, region: str) -> list[tuple[str, dict[str, str]]]:
+    def tagged_in_batch(self, region: str) -> list[tuple[str, dict[str, str]]]:
+        """Return the ARNs and tags of all that Batch has in a region."""
         batch = self.regions[region]
         return [*batch.catalogue.tagged(), *batch.engine.tagged()]
 

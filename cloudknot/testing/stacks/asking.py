@@ -10,7 +10,7 @@ from moto.cloudformation.utils import generate_changeset_id, generate_stack_id
 
 from cloudknot.testing.stacks import creating, deleting, updating
 from cloudknot.testing.stacks.change_sets import ChangeSet, find
-from cloudknot.testing.stacks.exports import importers
+from cloudknot.testing.stacks.exports import export_in_use
 from cloudknot.testing.stacks.kind import Kind
 from cloudknot.testing.stacks.planning import is_idle, plan
 from cloudknot.testing.stacks.refusals import AlreadyExists, InvalidChangeSetStatus, Refusal
@@ -98,9 +98,9 @@ class Stacks:
                     f"Invalid operation on stack [{stack.stack_id}]. RetainResources can be specified only "
                     "when the stack is in the DELETE_FAILED state."
                 )
-            if who := importers(stack):
-                words = f"Delete canceled. Cannot delete an export as it is in use by {', '.join(who)}"
-                stack.become("DELETE_FAILED", words)
+            if in_use := export_in_use(stack):
+                # The words: aws-samples/iam-identity-center-team#474. It stays what it was: rlister/stax#40.
+                stack.become(stack.status, f"Delete canceled. Cannot delete export {in_use}.")
                 return
             deleting.delete(stack, maker_for(stack, self._kinds, asked.get("RoleARN")), kept=kept)
             self._put_away(stack)
@@ -126,6 +126,7 @@ class Stacks:
                 stack, is_known = self.found(stack_name), True
                 _check_settled(stack)
             if any(each.change_set_name == name for each in self._change_sets_of(stack)):
+                # The words are not confirmed; people report others where the templates differ.
                 raise AlreadyExists(f"ChangeSet {name} already exists")
             template = template_of(asked, self._kinds, self._account, stack if way == "UPDATE" else None)
             source = source_of(stack, template, asked)
@@ -151,10 +152,7 @@ class Stacks:
         with self._changing:
             change_set = self.change_set(name, stack_name)
             if change_set.execution_status != "AVAILABLE":
-                raise InvalidChangeSetStatus(
-                    f"ChangeSet [{change_set.change_set_id}] cannot be executed in its current status of "
-                    f"[{change_set.status}]"
-                )
+                raise InvalidChangeSetStatus(_not_executable(change_set))
             stack = change_set.stack
             maker = maker_for(stack, self._kinds, change_set.role_arn)
             stack.capabilities = change_set.capabilities
@@ -250,6 +248,15 @@ class Stacks:
 def _check_settled(stack: Stack) -> None:
     if stack.status not in _SETTLED:
         raise Refusal(f"Stack:{stack.stack_id} is in {stack.status} state and can not be updated.")
+
+
+def _not_executable(change_set: ChangeSet) -> str:
+    # As in saksdirect/nova#10, and in aws/amazon-chime-sdk-js#1089 for one that was made in full.
+    is_made = change_set.status == "CREATE_COMPLETE"
+    what, now = (
+        ("execution status", change_set.execution_status) if is_made else ("status", change_set.status)
+    )
+    return f"ChangeSet [{change_set.change_set_id}] cannot be executed in its current {what} of [{now}]"
 
 
 def _unfit_name(member: str, name: str) -> Refusal:

@@ -46,10 +46,10 @@ def _undo(stack: Stack, maker: Maker, reason: str, on_failure: str) -> None:
         stack.become("CREATE_FAILED", reason)
         return
     if on_failure == "DELETE":
-        delete(stack, maker, reason=f"{reason}Delete requested by user.")
+        delete(stack, maker, is_undone=True, reason=f"{reason}Delete requested by user.")
         return
     stack.become("ROLLBACK_IN_PROGRESS", f"{reason}Rollback requested by user.")
-    if failed := remove_all(stack, maker, list(stack.resources.values())):
+    if failed := remove_all(stack, maker, list(stack.resources.values()), is_undone=True):
         stack.become(
             "ROLLBACK_FAILED", f"The following resource(s) failed to delete: [{', '.join(failed)}]. "
         )

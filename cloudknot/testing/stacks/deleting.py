@@ -11,7 +11,14 @@ from cloudknot.testing.stacks.stack import Resource, Stack
 __all__ = ["delete", "remove_all"]
 
 
-def delete(stack: Stack, maker: Maker, *, kept: Collection[str] = (), reason: str = "User Initiated") -> None:
+def delete(
+    stack: Stack,
+    maker: Maker,
+    *,
+    kept: Collection[str] = (),
+    is_undone: bool = False,
+    reason: str = "User Initiated",
+) -> None:
     """Remove all that a stack has.
 
     What cannot be removed stays, and so does the stack: `DELETE_FAILED`, with the resources' names.
@@ -24,11 +31,13 @@ def delete(stack: Stack, maker: Maker, *, kept: Collection[str] = (), reason: st
         Removes.
     kept : collection of str
         Resources to leave alone (`RetainResources`).
+    is_undone : bool
+        Whether the stack was not made to its end.
     reason : str
         Why it begins.
     """
     stack.become("DELETE_IN_PROGRESS", reason)
-    failed = remove_all(stack, maker, list(stack.resources.values()), kept=kept)
+    failed = remove_all(stack, maker, list(stack.resources.values()), kept=kept, is_undone=is_undone)
     if failed:
         stack.become("DELETE_FAILED", f"The following resource(s) failed to delete: [{', '.join(failed)}]. ")
         return
@@ -39,12 +48,19 @@ def delete(stack: Stack, maker: Maker, *, kept: Collection[str] = (), reason: st
 
 
 def remove_all(
-    stack: Stack, maker: Maker, resources: Collection[Resource], *, kept: Collection[str] = ()
+    stack: Stack,
+    maker: Maker,
+    resources: Collection[Resource],
+    *,
+    kept: Collection[str] = (),
+    is_undone: bool = False,
 ) -> list[str]:
     """Remove resources, each before those that it needs; return the names of those that failed.
 
-    What such a one needs is not tried. The stack forgets those that are gone.
+    What such a one needs is not tried. The stack forgets those that are gone. What is `RetainExceptOnCreate`
+    goes where its making is undone (user guide, "DeletionPolicy attribute").
     """
+    policies = ("Retain",) if is_undone else ("Retain", "RetainExceptOnCreate")
     waiting = {resource.logical_id: resource for resource in resources}
     failed: list[str] = []
     while waiting:
@@ -53,7 +69,7 @@ def remove_all(
         if not free:  # all that is left is needed by something that failed
             break
         resource = waiting[free[0]]
-        is_kept = resource.deletion == "Retain" or resource.logical_id in kept
+        is_kept = resource.deletion in policies or resource.logical_id in kept
         try:
             gone = maker.remove(resource, is_kept=is_kept)
         except Failed:

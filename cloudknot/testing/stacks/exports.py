@@ -10,7 +10,7 @@ from cloudknot.testing.stacks.refusals import Refusal
 from cloudknot.testing.stacks.scope import Names
 from cloudknot.testing.stacks.stack import Source, Stack
 
-__all__ = ["NotExported", "importers", "publish", "withdraw"]
+__all__ = ["NotExported", "export_in_use", "publish", "withdraw"]
 
 
 class NotExported(Exception):  # noqa: N818 - what has become of a stack
@@ -35,11 +35,13 @@ def publish(stack: Stack, source: Source) -> None:
     for name in named:
         if name in exports and exports[name].exporting_stack_id != stack.stack_id:
             other = exports[name].exporting_stack_id.split("/")[1]
+            # The words are not confirmed.
             raise NotExported(f"Export with name {name} is already exported by stack {other}.")
     for name in _own(stack):
-        if exports[name].value != named.get(name) and (who := importers(stack, name)):
+        if exports[name].value != named.get(name) and (who := _importers(stack, name)):
+            # As in rlister/stax#40 of one that is deleted; of one that is updated not confirmed.
             verb = "updated" if name in named else "deleted"
-            raise NotExported(f"Export {name} cannot be {verb} as it is in use by {', '.join(who)}")
+            raise NotExported(f"Export {name} cannot be {verb} as it is in use by {who}")
     withdraw(stack)
     for name, value in named.items():
         exports[name] = Export(stack.stack_id, name, value)
@@ -66,11 +68,18 @@ def withdraw(stack: Stack) -> None:
         del _exports(stack)[name]
 
 
-def importers(stack: Stack, name: str | None = None) -> list[str]:
-    """Return the stacks that import a name, or any name of this stack."""
-    wanted = {name} if name is not None else set(_own(stack))
+def export_in_use(stack: Stack) -> str:
+    """Return which export of a stack is in use by which others, in CloudFormation's words; empty for none."""
+    for name in _own(stack):
+        if who := _importers(stack, name):
+            return f"{name} as it is in use by {who}"
+    return ""
+
+
+def _importers(stack: Stack, name: str) -> str:
     stacks = cloudformation_backends[stack.account_id][stack.region_name].stacks.values()
-    return [str(other.name) for other in stacks if wanted & set(getattr(other, "imports", ()))]
+    names = [str(other.name) for other in stacks if name in getattr(other, "imports", ())]
+    return " and ".join(filter(None, (", ".join(names[:-1]), *names[-1:])))
 
 
 def _own(stack: Stack) -> list[str]:

@@ -8,6 +8,7 @@ from typing import Any
 
 from moto.core.utils import utcnow
 
+from cloudknot.testing.iam import current
 from cloudknot.testing.iam.names import known_in_moto
 from cloudknot.testing.iam.policies import decide
 from cloudknot.testing.iam.stack_actions import asks_of_resource
@@ -185,6 +186,7 @@ class Maker:
         if self._who is None:
             return
         for ask in asks:
+            current.note(ask)
             decision = decide(self._who, ask)
             if not decision.is_allowed:
                 raise PermissionError(decision.words_for(self._who, ask))

@@ -5,7 +5,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-import yaml  # type: ignore[import-untyped]
+import yaml  # type: ignore[import-untyped]  # its stubs are no dependency
 
 from cloudknot.testing.stacks.order import in_order, needs_of
 from cloudknot.testing.stacks.refusals import NeedsCapabilities, Refusal
@@ -22,9 +22,13 @@ _RESOURCE = {
 }
 # Passed over without harm by nobody: they would change what is made, or when.
 _NOT_DONE = ("CreationPolicy", "UpdatePolicy")
+_POLICIES = {
+    "DeletionPolicy": ("Delete", "Retain", "RetainExceptOnCreate"),
+    "UpdateReplacePolicy": ("Delete", "Retain"),
+}
 
 
-class _Loader(yaml.SafeLoader):  # type: ignore[misc]
+class _Loader(yaml.SafeLoader):  # type: ignore[misc]  # as it has no types
     """YAML as templates have it: short forms of functions, and dates that are text."""
 
 
@@ -112,6 +116,10 @@ class Template:
             for attribute in _NOT_DONE:
                 if attribute in resource:
                     raise Refusal(f"the box does not do {attribute} (of {name})")
+            for attribute, known_words in _POLICIES.items():
+                if resource.get(attribute, "Delete") not in known_words:
+                    # `Snapshot` is for types that the box does not make. The words are not confirmed.
+                    raise Refusal(f"Template error: {attribute} of {name} must be {' or '.join(known_words)}")
         kinds = {str(resource["Type"]) for resource in resources.values()}
         if strange := sorted(kinds - set(known)):
             raise Refusal(

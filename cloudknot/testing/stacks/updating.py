@@ -126,7 +126,7 @@ def _go_back(stack: Stack, maker: Maker, steps: list[_Step], reason: str) -> Non
         stack.become("UPDATE_ROLLBACK_FAILED", words)
         return
     stack.become("UPDATE_ROLLBACK_COMPLETE_CLEANUP_IN_PROGRESS")
-    _clean_up(stack, maker, superfluous)
+    _clean_up(stack, maker, superfluous, is_undone=True)
     stack.become("UPDATE_ROLLBACK_COMPLETE")
 
 
@@ -141,8 +141,8 @@ def _as_wanted(resource: Resource) -> Wanted:
     )
 
 
-def _clean_up(stack: Stack, maker: Maker, resources: list[Resource]) -> None:
+def _clean_up(stack: Stack, maker: Maker, resources: list[Resource], *, is_undone: bool = False) -> None:
     """Remove what is not needed any more. What cannot be is told, and left, as AWS leaves it."""
     kept, past = dict(stack.resources), dict(stack.past)
-    remove_all(stack, maker, resources)
+    remove_all(stack, maker, resources, is_undone=is_undone)
     stack.resources, stack.past = kept, past

@@ -1,0 +1,170 @@
+"""The client side's only way to AWS: clients that retry by AWS's own rules, and errors in our words."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from functools import cached_property
+from typing import Any
+
+from cloudknot.errors import AwsError, InputError
+
+# AWS's standard mode: throttling and passing faults are tried again, with waits that grow.
+_ATTEMPTS = 8
+_CONNECTIONS = 64
+_THROTTLES = frozenset(
+    {
+        "Throttling",
+        "ThrottlingException",
+        "ThrottledException",
+        "RequestThrottled",
+        "RequestThrottledException",
+        "RequestLimitExceeded",
+        "TooManyRequestsException",
+        "ProvisionedThroughputExceededException",
+        "SlowDown",
+    }
+)
+_SERVER_FAULT = 500
+_CREDENTIALS_CURE = (
+    "log in (aws sso login), or set AWS_PROFILE, or run 'cloudknot configure' with the profile to use"
+)
+
+
+class Aws:
+    """One person's access to one region of one account; safe from any thread.
+
+    Parameters
+    ----------
+    profile : str, optional
+        A profile of AWS's configuration files; None goes by AWS's own order.
+    region : str, optional
+        None goes by AWS's own order.
+    """
+
+    def __init__(self, *, profile: str | None = None, region: str | None = None) -> None:
+        self._profile = profile
+        self._wanted_region = region
+        self._clients: dict[tuple[str, bool], Any] = {}
+        self._lock = threading.RLock()
+
+    @cached_property
+    def _session(self) -> Any:
+        import boto3  # noqa: PLC0415  # it takes a quarter of a second
+        import botocore.exceptions  # noqa: PLC0415
+
+        try:
+            return boto3.Session(profile_name=self._profile, region_name=self._wanted_region)
+        except botocore.exceptions.ProfileNotFound as error:
+            raise InputError(f"{error}: 'aws configure list-profiles' lists those there are") from error
+
+    def at(self, region: str) -> Aws:
+        """Return the same person's access to another region."""
+        return Aws(profile=self._profile, region=region)
+
+    @property
+    def region(self) -> str:
+        """Return the region.
+
+        Raises
+        ------
+        InputError
+            None is set.
+        """
+        region: str | None = self._session.region_name
+        if region is None:
+            raise InputError(
+                "no AWS region is set: run 'cloudknot configure --region us-east-1', or "
+                "set AWS_DEFAULT_REGION"
+            )
+        return region
+
+    @property
+    def profiles(self) -> list[str]:
+        """Return the names of the profiles that there are."""
+        return list(self._session.available_profiles)
+
+    @cached_property
+    def identity(self) -> dict[str, str]:
+        """Return who asks, as STS tells: ``Account``, ``Arn``, ``UserId``."""
+        reply = self.call("sts", "get_caller_identity")
+        return {name: str(reply[name]) for name in ("Account", "Arn", "UserId")}
+
+    def client(self, service: str, *, retries: bool = True) -> Any:
+        """Return a client of a service; without ``retries`` each request is sent once."""
+        from botocore.config import Config  # noqa: PLC0415  # as above
+
+        with self._lock:
+            if (service, retries) not in self._clients:
+                attempts = {"mode": "standard", "total_max_attempts": _ATTEMPTS if retries else 1}
+                config = Config(
+                    retries=attempts, max_pool_connections=_CONNECTIONS, user_agent_extra="cloudknot"
+                )
+                region = self.region
+                self._clients[service, retries] = self._session.client(
+                    service, region_name=region, config=config
+                )
+            return self._clients[service, retries]
+
+    def call(self, service: str, operation: str, *, retries: bool = True, **parameters: Any) -> Any:
+        """Ask AWS for something and return the reply.
+
+        Parameters
+        ----------
+        service, operation : str
+            As boto3 names them, such as ``"batch"``, ``"describe_jobs"``.
+        retries : bool, default True
+            Whether it may be sent again; not for what must happen once.
+        **parameters
+            The request's.
+
+        Raises
+        ------
+        AwsError
+            AWS refused or could not be reached.
+        """
+        import botocore.exceptions  # noqa: PLC0415  # as above
+
+        try:
+            return getattr(self.client(service, retries=retries), operation)(**parameters)
+        except (botocore.exceptions.BotoCoreError, botocore.exceptions.ClientError) as error:
+            raise explain_aws_error(error, f"{service}:{operation}") from error
+
+    def pages(self, service: str, operation: str, key: str, **parameters: Any) -> Iterator[Any]:
+        """Yield the entries of a listing, page by page; ``key`` names them in the reply; see `call`."""
+        import botocore.exceptions  # noqa: PLC0415  # as above
+
+        try:
+            for page in self.client(service).get_paginator(operation).paginate(**parameters):
+                yield from page.get(key, ())
+        except (botocore.exceptions.BotoCoreError, botocore.exceptions.ClientError) as error:
+            raise explain_aws_error(error, f"{service}:{operation}") from error
+
+
+def explain_aws_error(error: Exception, asked: str) -> AwsError:
+    """Return what botocore raised in our words.
+
+    Parameters
+    ----------
+    error : Exception
+        A ``ClientError``, or a ``BotoCoreError`` where AWS was not reached.
+    asked : str
+        The service and the operation.
+    """
+    reply: dict[str, Any] | None = getattr(error, "response", None)
+    if reply is None:  # no answer of AWS's
+        kind = type(error).__name__
+        is_login = "Credential" in kind or "SSO" in kind or "Token" in kind
+        cure = f": {_CREDENTIALS_CURE}" if is_login else ""
+        return AwsError(f"{asked}: {error}{cure}", code=kind, is_unsure=not is_login)
+    code = str(reply.get("Error", {}).get("Code", ""))
+    status = int(reply.get("ResponseMetadata", {}).get("HTTPStatusCode", 0))
+    is_throttle = code in _THROTTLES
+    said = reply.get("Error", {}).get("Message") or code
+    cure = f": {_CREDENTIALS_CURE}" if code in ("ExpiredToken", "ExpiredTokenException") else ""
+    return AwsError(
+        f"{asked}: {said} ({code}){cure}",
+        code=code,
+        is_throttle=is_throttle,
+        is_unsure=status >= _SERVER_FAULT and not is_throttle,
+    )
