@@ -239,7 +239,7 @@ class Client:
         tell(self._observers, RunSubmitted(run=run, counts=future.items.counts))
         following = Following(
             future,
-            _OwnersLook(backend, run),
+            _OwnersLook(backend, run, self.catalog.generation(run.run_id)),
             observers=self._observers,
             on_end=self._write_end,
             pace=self._pace(run),
@@ -284,7 +284,8 @@ class Client:
         """Return where a run is; one that this machine does not know may be in the stack's bucket."""
         entry = self.catalog.find(run_id)
         if entry is None:
-            is_set_up = "aws" in (self.settings.backend, *self._backends)
+            # 'cloudknot configure' writes the region down.
+            is_set_up = self.settings.region or "aws" in (self.settings.backend, *self._backends)
             return self.backend("aws").store if is_set_up else self._home_store
         return self.open_store(entry.store)
 
@@ -315,7 +316,8 @@ class Client:
 class _OwnersLook:
     """Asks the place, and now and then whether another process wants to cancel."""
 
-    def __init__(self, backend: Backend, run: Run) -> None:
+    def __init__(self, backend: Backend, run: Run, generation: int) -> None:
+        self._generation = generation
         self._backend = backend
         self._run = run
         self._keys = Keys(run.run_id)
@@ -325,10 +327,10 @@ class _OwnersLook:
         now = time.monotonic()
         if now >= self._next:
             self._next = now + (_LOOK_FAR_S if self._backend.is_remote else _LOOK_FOR_CANCEL_S)
-            store, run_id = self._backend.store, self._run.run_id
-            for position in cancelled_positions(store, run_id):
+            asked = set(self._backend.store.list(self._keys.cancels))
+            for position in cancelled_positions(asked, self._run.run_id):
                 self._backend.cancel(self._run, position)
-            if read_mark(store, self._keys.cancel_run(count_owners(store, run_id))) is not None:
+            if self._keys.cancel_run(self._generation) in asked:
                 self._backend.cancel(self._run)
         return self._backend.poll(self._run)
 

@@ -6,6 +6,7 @@ import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Generic, Literal, TypeVar, Unpack, overload
 
+from cloudknot.arches import Arch
 from cloudknot.backends import check_backend
 from cloudknot.calls import CallFuture
 from cloudknot.checks import (
@@ -22,11 +23,11 @@ from cloudknot.errors import InputError
 from cloudknot.futures import MapFuture
 from cloudknot.money import Estimate
 from cloudknot.original import OriginalMapNames, OriginalNames, read_knot_options, read_map_options
-from cloudknot.places import Stacked, check_place, fit_image
+from cloudknot.places import Stacked, check_place, fit_arch, fit_image
 from cloudknot.removal import Clobbered, clobber
 from cloudknot.runner.orders import OnError
 from cloudknot.shipping import check_function, knot_name_of, name_of
-from cloudknot.specs import Arch, Image, Resources, Retry, Spot, extend_image
+from cloudknot.specs import Image, Resources, Retry, Spot, extend_image
 from cloudknot.submission import Request
 
 R = TypeVar("R")
@@ -183,6 +184,7 @@ class Knot(Generic[R]):
         self.env_vars = check_env_vars(env_vars)
         check_place(self.backend, self.resources, self.env_vars)
         image = extend_image(image, base_image=base_image, github_installs=image_github_installs, user=user)
+        self.resources = fit_arch(self.resources, image, self.backend)
         self.image = fit_image(image, self.backend, self.resources)
         if volumes is None:  # what is set for containers on this machine matters nowhere else
             volumes = self._client.settings.volumes if self.backend == "docker" else ()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import threading
+import time
 from bisect import bisect_right, insort
 from collections import OrderedDict, deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -34,6 +35,7 @@ _CACHE_BYTES = 8 << 20
 _FAR_CACHE_BYTES = 64 << 20
 # Machines' clocks may differ by so much: news that is older than this is not looked for again.
 _SKEW_MS = 5_000
+_UNSETTLED = re.compile(b"\0+")
 
 
 def write_inputs(store: Store, run_id: str, pickles: Iterable[bytes]) -> tuple[int, ...]:
@@ -105,10 +107,10 @@ def read_mark(store: Store, key: str) -> dict[str, Any] | None:
     return mark
 
 
-def cancelled_positions(store: Store, run_id: str) -> Iterator[int]:
-    """Yield the positions that somebody has asked to cancel."""
+def cancelled_positions(keys: Iterable[str], run_id: str) -> Iterator[int]:
+    """Yield the positions that somebody has asked to cancel, from the keys below the run's ``cancels``."""
     prefix = Keys(run_id).cancels + "item-"
-    return (int(key[len(prefix) :]) for key in store.list(prefix))
+    return (int(key[len(prefix) :]) for key in keys if key.startswith(prefix))
 
 
 class Counts(NamedTuple):
@@ -228,9 +230,10 @@ class Outcomes:
         """Yield the positions that have not ended."""
         return _places_of(0, self._states)
 
-    def unsettled_spans(self) -> Iterator[tuple[int, int]]:
-        """Yield (first, last) of the consecutive positions that have not ended."""
-        return (found.span() for found in re.finditer(b"\0+", self._states))
+    def unsettled_spans(self, first: int = 0, last: int | None = None) -> Iterator[tuple[int, int]]:
+        """Yield (first, last) of the consecutive positions, between two, that have not ended."""
+        end = len(self._states) if last is None else last
+        return (found.span() for found in _UNSETTLED.finditer(self._states, first, end))
 
     def envelope(self, position: int) -> Envelope:
         """Return the envelope of an item that has ended."""
@@ -312,7 +315,11 @@ def write_lost(store: Store, run_id: str, first: int, last: int, *, tries: int, 
         Envelope(outcome=Outcome.LOST, position=position, tries=tries, detail=detail).encode()
         for position in range(first, last)
     )
-    return store.put(Keys(run_id).pack(first), b"".join(lost), if_absent=True)
+    keys = Keys(run_id)
+    is_written = store.put(keys.pack(first), b"".join(lost), if_absent=True)
+    if is_written:  # others follow the run too
+        store.put(keys.announcement(int(time.time() * 1000), first), b"")
+    return is_written
 
 
 def _fetch(store: Store, read: Callable[[str], bytes], keys: Iterable[str]) -> Iterator[tuple[str, bytes]]:
@@ -323,12 +330,22 @@ def _fetch(store: Store, read: Callable[[str], bytes], keys: Iterable[str]) -> I
     with ThreadPoolExecutor(store.parallel) as readers:
         waiting: deque[tuple[str, Future[bytes]]] = deque()
         for key in keys:
-            waiting.append((key, readers.submit(read, key)))
+            waiting.append((key, _submit(readers, read, key)))
             if len(waiting) >= 2 * store.parallel:
                 oldest, data = waiting.popleft()
                 yield oldest, data.result()
         for key, data in waiting:
             yield key, data.result()
+
+
+def _submit(readers: ThreadPoolExecutor, read: Callable[[str], bytes], key: str) -> Future[bytes]:
+    """Have an object read; at the end of the interpreter, which starts no more threads, here and now."""
+    try:
+        return readers.submit(read, key)
+    except RuntimeError:
+        future: Future[bytes] = Future()
+        future.set_result(read(key))
+        return future
 
 
 def _places_of(value: int, states: bytes | bytearray) -> Iterator[int]:

@@ -7,12 +7,11 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Protocol
 
+from cloudknot.arches import PLATFORMS, Arch, arch_of_instance_types
 from cloudknot.config import Settings
 from cloudknot.errors import InputError
 from cloudknot.sizes import size_on_batch
 from cloudknot.specs import Image, Resources
-
-_PLATFORMS = {"x86_64": "linux/amd64", "arm64": "linux/arm64"}
 
 
 class Stacked(Protocol):
@@ -88,13 +87,36 @@ def check_place(
             )
 
 
-def fit_image(image: Image, backend: str, resources: Resources) -> Image:
-    """Return the image that is asked for, for the processors that are asked for.
+def fit_arch(resources: Resources, image: Image, backend: str) -> Resources:
+    """Return the resources with the processors that instance types or the image's platform imply on AWS.
 
     Raises
     ------
     InputError
-        The image is said to be for others.
+        They contradict each other.
+
+    Examples
+    --------
+    >>> fit_arch(Resources(instance_types=("c7g.large",)), Image(), "aws").arch
+    'arm64'
+    """
+    if backend != "aws":
+        return resources
+    arches = {platform: arch for arch, platform in PLATFORMS.items()}
+    types = resources.instance_types
+    said: dict[str, Arch | None] = {
+        "arch": resources.arch,
+        "instance_types": arch_of_instance_types(types) if types else None,
+        "image.platform": arches.get(image.platform or ""),
+    }
+    if len({arch for arch in said.values() if arch}) > 1:
+        words = ", ".join(f"{name} says {arch}" for name, arch in said.items() if arch)
+        raise InputError(f"{words}: leave all but one of them out")
+    return replace(resources, arch=next((arch for arch in said.values() if arch), None))
+
+
+def fit_image(image: Image, backend: str, resources: Resources) -> Image:
+    """Return the image that is asked for, for the processors that are asked for.
 
     Examples
     --------
@@ -103,9 +125,4 @@ def fit_image(image: Image, backend: str, resources: Resources) -> Image:
     """
     if backend != "aws" or resources.arch is None:
         return image
-    platform = _PLATFORMS[resources.arch]
-    if image.platform not in (None, platform):
-        raise InputError(
-            f"arch is {resources.arch!r} and image.platform {image.platform!r}: leave one of them out"
-        )
-    return replace(image, platform=platform)
+    return replace(image, platform=PLATFORMS[resources.arch])

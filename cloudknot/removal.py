@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from cloudknot.client import Client
-from cloudknot.errors import StoreError, UnknownRunError
+from cloudknot.errors import KnotError, StoreError, UnknownRunError
 from cloudknot.ledger import read_run
 from cloudknot.runner.keys import Keys
 from cloudknot.runner.stores import FileStore
@@ -92,7 +92,8 @@ def prune(client: Client, before: datetime.datetime) -> list[str]:
 
 def _runs(client: Client, run_ids: Iterable[str]) -> Iterator[Run]:
     for run_id in run_ids:
-        with contextlib.suppress(UnknownRunError, StoreError):  # another process may just remove it
+        # Another process may just remove it, a bucket may be gone, and AWS out of reach.
+        with contextlib.suppress(KnotError, OSError):
             yield read_run(client.store_of(run_id), run_id)
 
 
@@ -113,7 +114,7 @@ def _sweep(client: Client, before: datetime.datetime) -> None:
     home = client.settings.home
     store = FileStore(home)
     known = {entry.run_id for entry in client.catalog.entries()}
-    bundles = {read_run(client.store_of(run_id), run_id).orders.bundle for run_id in known}
+    bundles = {run.orders.bundle for run in _runs(client, known)}
     for folder in (home / "runs").glob("*"):
         if folder.name not in known and folder.stat().st_mtime < before.timestamp():
             store.delete(Keys(folder.name).prefix)

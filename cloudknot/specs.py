@@ -9,6 +9,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Literal, get_args
 
+from cloudknot.arches import Arch
 from cloudknot.checks import (
     as_number,
     as_whole_number,
@@ -20,7 +21,6 @@ from cloudknot.checks import (
 from cloudknot.errors import InputError
 from cloudknot.sizes import size_on_batch
 
-Arch = Literal["x86_64", "arm64"]
 Spot = bool | Literal["prefer"]
 OnOom = Literal["fail", "double"]
 

@@ -25,6 +25,8 @@ _MOMENT_S = 0.05
 _NOTICED_S = 0.005
 # So long the end of the interpreter waits for a look that is under way, and the callbacks that it calls.
 _LAST_LOOK_S = 60.0
+# Runs elsewhere go on without this process: a slow answer of AWS's must not hold up its end.
+_LAST_FAR_LOOK_S = 5.0
 _SHARE = 0.2
 
 
@@ -179,7 +181,8 @@ class Watcher:
                 self._is_woken = True
                 self._changed.notify_all()
                 self._changed.wait(_MOMENT_S)
-        self._looking.acquire(timeout=_LAST_LOOK_S)
+            wait_s = _LAST_LOOK_S if self._has_any_here() else _LAST_FAR_LOOK_S
+        self._looking.acquire(timeout=wait_s)
 
     def _has_any_here(self) -> bool:
         return self._thread is not None and any(turn.followed.pace.can_wake for turn in self._turns)

@@ -77,7 +77,7 @@ def lab_box(tmp_path_factory: pytest.TempPathFactory, engine: DockerClient) -> I
 
 
 @pytest.fixture
-def lab(lab_box: Box, monkeypatch: pytest.MonkeyPatch) -> Box:
+def aws_lab(lab_box: Box, monkeypatch: pytest.MonkeyPatch) -> Box:
     """The same, with this test's environment variables set so that AWS is the box."""
     enter(lab_box, monkeypatch)
     return lab_box

@@ -18,7 +18,7 @@ ROOT = Path(cloudknot.__file__).parent
 LAYERS = [
     {"errors", "_version", "runner"},
     {"specs", "runs", "config", "shipping", "reach", "requirements", "installed", "whereabouts"}
-    | {"indexes", "environments", "checks", "sizes", "original", "places", "money"}
+    | {"indexes", "environments", "checks", "sizes", "arches", "original", "places", "money"}
     | {"settings_file"},
     {"context", "recipes", "assembly", "bases", "own_files", "docker_engine", "images", "baking"}
     | {"templates"},

@@ -14,7 +14,7 @@ import pytest
 from cloudknot import Image, InputError, Knot, Retry
 from cloudknot.config import Settings
 from cloudknot.original import OriginalNames, read_knot_options, read_map_options
-from cloudknot.places import check_place, fit_image, settings_on
+from cloudknot.places import check_place, fit_arch, fit_image, settings_on
 from cloudknot.specs import Resources
 
 ARN = "arn:aws:ssm:us-east-1:123456789012:parameter/lab/key"
@@ -190,5 +190,23 @@ def test_an_image_is_for_the_processors_that_were_asked_for() -> None:
     assert fit_image(Image(), "aws", arm).platform == "linux/arm64"
     assert fit_image(Image(), "docker", arm).platform is None
     assert fit_image(Image(), "aws", Resources()).platform is None
-    with pytest.raises(InputError, match=r"arch is 'arm64' and image\.platform 'linux/amd64'"):
-        fit_image(Image(platform="linux/amd64"), "aws", arm)
+
+
+@pytest.mark.parametrize(
+    ("resources", "image", "arch"),
+    [
+        (Resources(), Image(), None),
+        (Resources(instance_types=("c7g.large",)), Image(), "arm64"),
+        (Resources(), Image(platform="linux/arm64"), "arm64"),
+        (Resources(arch="x86_64", instance_types=("c5",)), Image(platform="linux/amd64"), "x86_64"),
+    ],
+)
+def test_what_is_said_of_the_processors_once_holds_for_all(
+    resources: Resources, image: Image, arch: str | None
+) -> None:
+    assert fit_arch(resources, image, "aws").arch == arch
+
+
+def test_processors_that_contradict_each_other_are_refused() -> None:
+    with pytest.raises(InputError, match=r"arch says arm64, image\.platform says x86_64: leave all but one"):
+        fit_arch(Resources(arch="arm64"), Image(platform="linux/amd64"), "aws")

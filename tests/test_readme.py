@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from docker import DockerClient
 
+from cloudknot.testing import Box
 from tests.conftest import Script
 
 ROOT = Path(__file__).parent.parent
@@ -49,7 +50,7 @@ def test_the_first_map(script: Script) -> None:
 
 
 def test_the_readmes_code_runs_as_it_stands(script: Script) -> None:
-    shown, *blocks = python_blocks(ROOT / "README.md")
+    shown, _on_aws, *blocks = python_blocks(ROOT / "README.md")
     assert len(blocks) == 4
     out = script.run("subjects = range(3)\ndef my_function(x): return x\n" + shown + "\n".join(blocks[:3]))
     assert "\n3.14" in out
@@ -63,7 +64,17 @@ def test_the_readmes_code_of_containers_runs_as_it_stands(script: Script, engine
     result, clobbered = script.run("import cloudknot as ck\n" + failing + containers).strip().split("\n")[-2:]
     assert result == "[2374, 14975]"
     assert re.fullmatch(
-        r"Clobbered\(stopped=0, removed=0, containers=[12], images=\('cloudknot:\w+',\)\)", clobbered
+        r"Clobbered\(stopped=0, removed=0, containers=[12], images=\('cloudknot:\w+',\), definitions=\(\)\)",
+        clobbered,
+    )
+
+
+def test_the_readmes_code_of_aws_runs_as_it_stands(script: Script, aws_lab: Box) -> None:
+    shown, on_aws, *_ = python_blocks(ROOT / "README.md")
+    script.environment |= aws_lab.environment()
+    begin = "subjects = range(3)\ndef my_function(x): return x\n"
+    assert script.run(begin + shown + on_aws + "\nprint(future.result(), future.run.backend)").strip() == (
+        "[0, 1, 2] aws"
     )
 
 
@@ -71,6 +82,14 @@ def test_the_readmes_code_of_containers_runs_as_it_stands(script: Script, engine
     "page", [*sorted((ROOT / "docs").rglob("*.md")), ROOT / "README.md"], ids=lambda p: p.name
 )
 def test_links_between_pages_lead_somewhere(page: Path) -> None:
-    for target in re.findall(r"\]\(([^)#]+)\)", page.read_text()):
+    for target, heading in re.findall(r"\]\(([^)#]*)#?([^)]*)\)", page.read_text()):
         if "://" not in target:
-            assert (page.parent / target).exists(), f"{page.name} links to {target}"
+            there = page.parent / target if target else page
+            assert there.exists(), f"{page.name} links to {target}"
+            assert not heading or heading in headings(there), f"{page.name} links to {target}#{heading}"
+
+
+def headings(page: Path) -> set[str]:
+    """Return what a page's headings are called in links."""
+    lines = re.findall(r"^#+ (.*)$", page.read_text(), flags=re.MULTILINE)
+    return {re.sub(r"[^\w -]", "", line.lower()).replace(" ", "-") for line in lines}

@@ -20,7 +20,7 @@ _FINAL = frozenset({"SUCCEEDED", "FAILED"})
 _LISTED_AFTER_S = 8.0
 _LOOKS = 4
 # While AWS says that requests come too fast, or that it does not know yet what was just made.
-_PATIENCE_S = 600.0
+PATIENCE_S = 600.0
 _LONGEST_PAUSE_S = 20.0
 _KNOWN_AFTER_S = 60.0
 
@@ -87,13 +87,25 @@ class Batch:
         """Look for definitions anew: they may have been removed."""
         self._definitions.clear()
 
-    def submit(self, request: Mapping[str, Any]) -> str:
+    def submit(self, request: Mapping[str, Any], *, patience_s: float = PATIENCE_S) -> str:
         """Submit a job once, whatever becomes of the connection; return its id.
 
         SubmitJob has no token, so a request whose answer is missing is not sent again before the job was
         looked for by its name.
+
+        Parameters
+        ----------
+        request : mapping
+            SubmitJob's.
+        patience_s : float
+            Seconds for which it is tried again where AWS says that requests come too fast.
+
+        Raises
+        ------
+        AwsError
+            AWS refused.
         """
-        until = self._clock() + _PATIENCE_S
+        until = self._clock() + patience_s
         for attempt in itertools.count():
             try:
                 reply = self._aws.call("batch", "submit_job", retries=False, **request)

@@ -8,7 +8,8 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from cloudknot.aws.pools import ARM, Pool, logical_name
+from cloudknot.arches import ARM
+from cloudknot.aws.pools import Pool, logical_name
 from cloudknot.aws.substrate import STACK_TAG, read_parameters, read_pools, read_tags
 from cloudknot.errors import InputError
 from cloudknot.templates import render_template

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import re
 import shlex
 import threading
@@ -21,6 +20,7 @@ from cloudknot.errors import EngineError, ImageError
 from cloudknot.images import digest_request, find_recipe, look_up_recipe, make_image, name_of_digest
 from cloudknot.reach import Imports
 from cloudknot.requirements import Needs, capture
+from cloudknot.runner.stores import FileStore
 from cloudknot.specs import Image
 
 # Whatever this machine is: that of jobs that ask for no other.
@@ -71,7 +71,7 @@ class RemoteImages:
         self._make_engine = engine
         self._opened: Engine | None = None
         self._opening = threading.Lock()
-        self._notes = home / "images"
+        self._notes = FileStore(home)
         self._default_base = default_base
         self._tell = tell
         self._locks: dict[str, threading.Lock] = {}
@@ -187,17 +187,14 @@ class RemoteImages:
 
     def _noted(self, request: str) -> str | None:
         try:
-            noted = (self._notes / request).read_text().strip()
-        except OSError:
+            noted = self._notes.get(f"images/{request}").decode(errors="replace").strip()
+        except (KeyError, OSError):
             return None
         return noted if _DIGEST.fullmatch(noted) else None
 
     def _note(self, request: str, tag: str) -> None:
         if self._noted(request) != tag:
-            self._notes.mkdir(parents=True, exist_ok=True)
-            part = self._notes / f"{request}.{os.getpid()}-{threading.get_ident()}.part"
-            part.write_text(f"{tag}\n")
-            part.replace(self._notes / request)
+            self._notes.put(f"images/{request}", f"{tag}\n".encode())
 
 
 def check_platform(engine: Engine, name: str, platform: str) -> None:

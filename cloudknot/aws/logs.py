@@ -10,7 +10,6 @@ from cloudknot.errors import AwsError
 from cloudknot.runner.streams import ItemStream
 
 # The group of every job whose definition names none.
-GROUP = "/aws/batch/job"
 _MISSING = "ResourceNotFoundException"
 
 

@@ -194,27 +194,51 @@ def without(spans: Iterable[tuple[int, int]], covered: Iterable[Span]) -> list[t
     >>> without([(0, 10)], [Span(2, 4, 1), Span(8, 12, 1)])
     [(0, 2), (4, 8)]
     """
-    left = list(spans)
-    for hole in covered:
-        left = [
-            (start, stop)
-            for first, last in left
-            for start, stop in ((first, min(last, hole.first)), (max(first, hole.last), last))
-            if start < stop
-        ]
+    holes = sorted((hole.first, hole.last) for hole in covered)
+    left, place = [], 0
+    for first, last in sorted(spans):
+        begin = first
+        while place < len(holes) and holes[place][1] <= first:
+            place += 1
+        for number in range(place, len(holes)):
+            start, stop = holes[number]
+            if start >= last:
+                break
+            if start > begin:
+                left.append((begin, start))
+            begin = max(begin, stop)
+        if begin < last:
+            left.append((begin, last))
     return left
 
 
-def within(spans: Iterable[tuple[int, int]], first: int, last: int) -> list[tuple[int, int]]:
-    """Return the parts of spans that lie between two positions.
+class Lost(NamedTuple):
+    """Items that are given up: first to last (exclusive), after how many tries, and why."""
+
+    first: int
+    last: int
+    tries: int
+    reason: str
+
+
+def merge_lost(lost: Iterable[Lost]) -> Iterator[Lost]:
+    """Yield the same items in as few pieces as may be.
 
     Examples
     --------
-    >>> within([(0, 3), (5, 9)], 2, 6)
-    [(2, 3), (5, 6)]
+    >>> list(merge_lost([Lost(5, 9, 1, "no image"), Lost(0, 5, 1, "no image")]))
+    [Lost(first=0, last=9, tries=1, reason='no image')]
     """
-    cut = ((max(start, first), min(stop, last)) for start, stop in spans)
-    return [(start, stop) for start, stop in cut if start < stop]
+    present: Lost | None = None
+    for piece in sorted(lost):
+        if present is not None and (present.last, *present[2:]) == (piece.first, *piece[2:]):
+            present = present._replace(last=piece.last)
+            continue
+        if present is not None:
+            yield present
+        present = piece
+    if present is not None:
+        yield present
 
 
 def chunks_at(waves: Sequence[Wave], position: int) -> Iterator[tuple[Wave, int]]:

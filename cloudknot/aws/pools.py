@@ -4,20 +4,18 @@ from __future__ import annotations
 
 import hashlib
 import json
-import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from cloudknot.arches import ARM, X86, arch_of_instance_type, arch_of_instance_types
 from cloudknot.errors import InputError
 from cloudknot.specs import Resources
 
-X86, ARM = "x86_64", "arm64"
 # What a pool's machines cost: on demand, Spot, or Spot while there is some and then on demand.
 PURCHASES = ("", "spot", "prefer")
-_SHORT = {X86: "x86", ARM: "arm64"}
+_SHORT: dict[str, str] = {X86: "x86", ARM: "arm64"}
 _ARCHES = {"x86": X86, "x86_64": X86, "amd64": X86, "arm64": ARM, "aarch64": ARM}
-_INSTANCE_TYPE = re.compile(r"([a-z]+)(?:-[0-9]+tb)?([0-9]+)([a-z0-9-]*)(\.[a-z0-9-]+)?")
 # EBS gives a volume of type gp3 from 1 to 16,384 GiB; ECS's own image needs 30 of them.
 _MIN_VOLUME_GIB, _MAX_VOLUME_GIB = 30, 16384
 _MAX_BID = 100
@@ -190,45 +188,6 @@ def logical_name(pool: Pool, purchase: str = "") -> str:
     ('X86Prefer', 'GpuArm6420aea6c5')
     """
     return "".join(part[:1].upper() + part[1:] for part in [*pool.key.split("-"), purchase] if part)
-
-
-def arch_of_instance_types(names: Iterable[str]) -> str:
-    """Return the processors that all of EC2's types or families have.
-
-    Raises
-    ------
-    InputError
-        They differ: Batch takes one architecture a queue.
-    """
-    arches = {name: arch_of_instance_type(name) for name in names}
-    if len(set(arches.values())) > 1:
-        said = ", ".join(f"{name} is {arch}" for name, arch in sorted(arches.items()))
-        raise InputError(f"instance_types must be of one architecture, and {said}")
-    return next(iter(arches.values()))
-
-
-def arch_of_instance_type(name: str) -> str:
-    """Return the processors of one of EC2's types or families.
-
-    A ``g`` behind the generation says Graviton (EC2 user guide, "Amazon EC2 instance type naming").
-
-    Raises
-    ------
-    InputError
-        It is no name of a type.
-
-    Examples
-    --------
-    >>> [arch_of_instance_type(name) for name in ("c7gn.large", "g4dn", "a1.medium", "g5g", "optimal")]
-    ['arm64', 'x86_64', 'arm64', 'arm64', 'x86_64']
-    """
-    if name in ("optimal", "default_x86_64", "default_arm64"):
-        return ARM if name == "default_arm64" else X86
-    found = _INSTANCE_TYPE.fullmatch(name)
-    if found is None:
-        raise InputError(f"instance_types has {name!r}: use EC2's names, such as c5.large, or families: c5")
-    family, _, options, _ = found.groups()
-    return ARM if family == "a" or "g" in options.partition("-")[0] else X86
 
 
 def _read_value(text: str, name: str, value: str) -> Any:

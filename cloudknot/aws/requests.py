@@ -21,17 +21,22 @@ RUN_TAG, KNOT_TAG = "cloudknot:run", "cloudknot:knot"
 
 # Each job says what it asks for; a definition must all the same, and Fargate takes this too.
 _ANY_SIZE = Resources(vcpus=1, memory_mib=2048)
-# The most that Batch allows, for losses of the platform only; no match would mean a retry.
-_RETRIES = {
-    "attempts": 10,
-    "evaluateOnExit": [
-        {"onStatusReason": "Host EC2*", "action": "RETRY"},
+# What is said of a job whose machine was taken away.
+_RECLAIMED = {True: "Your Spot Task was interrupted*", False: "Host EC2*"}
+
+
+def _retries(resources: Resources) -> dict[str, Any]:
+    """Return the most tries that Batch allows, for losses of the platform only; no match would be a retry."""
+    rules = [
+        {"onStatusReason": _RECLAIMED[resources.fargate], "action": "RETRY"},
         {"onStatusReason": "Task failed to start*", "action": "RETRY"},
         {"onReason": "CannotPullContainer*", "action": "RETRY"},
         {"onExitCode": "75", "action": "RETRY"},
         {"onReason": "*", "action": "EXIT"},
-    ],
-}
+    ]
+    return {"attempts": 10, "evaluateOnExit": rules}
+
+
 # Batch's own timeout is a backstop behind the runner's: it ends the whole job, and is not retried.
 _LEAST_TIMEOUT_S = 60
 _START_S = 600
@@ -113,7 +118,7 @@ def submit_request(
             "command": [*RUNNER, store_uri, run.run_id, str(wave.number), str(part.offset)],
             "resourceRequirements": _requirements(run.resources, wave.memory_mib),
         },
-        "retryStrategy": _RETRIES,
+        "retryStrategy": _retries(run.resources),
         "tags": {**tags, RUN_TAG: run.run_id, KNOT_TAG: run.name},
         "propagateTags": True,
     }

@@ -139,17 +139,15 @@ class AwsBackend:
             generation=generation,
             budget=self._budget(run, outcomes),
         )
-        with self._lock:
-            self._runs[run.run_id] = batch_run
-            batch_run.start()
+        self._runs[run.run_id] = batch_run
+        batch_run.start()
 
     def poll(self, run: Run) -> Status:
         """Say where a run stands, and submit what follows."""
-        with self._lock:
-            batch_run = self._runs.get(run.run_id)
-            if batch_run is None:
-                return Status(state=State.INTERRUPTED, reason="this process does not run it")
-            return batch_run.look()
+        batch_run = self._runs.get(run.run_id)
+        if batch_run is None:
+            return Status(state=State.INTERRUPTED, reason="this process does not run it")
+        return batch_run.look()
 
     def open_store(self, uri: str) -> Store:
         """Return the store that a URI names, also one of another stack."""
@@ -169,19 +167,16 @@ class AwsBackend:
 
     def forget(self, run: Run) -> None:
         """Let go of a run that is over."""
-        with self._lock:
-            self._runs.pop(run.run_id, None)
+        self._runs.pop(run.run_id, None)
 
     def cancel(self, run: Run, position: int | None = None) -> None:
         """End a run's jobs, whichever process has submitted them. Of one item its own job takes note."""
         if position is not None:
             return
-        with self._lock:
-            batch_run = self._runs.get(run.run_id)
-            if batch_run is not None:
-                batch_run.is_cancelled = True
-                batch_run.terminate()
-        if batch_run is None:
+        batch_run = self._runs.get(run.run_id)
+        if batch_run is not None:
+            batch_run.cancel()
+        else:
             self.batch.terminate(self._job_ids(run), CANCELLED)
 
     def read_log(self, run: Run, position: int) -> bytes:

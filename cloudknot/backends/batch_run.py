@@ -4,20 +4,22 @@ from __future__ import annotations
 
 import itertools
 import logging
+import threading
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 
 from cloudknot.aws.planning import (
     CANARY_JOBS,
     Cause,
     Ending,
+    Lost,
     canary_seconds,
     chunk_size_for,
     chunks_at,
     first_spans,
     judge,
     larger_memory,
-    within,
+    merge_lost,
     without,
 )
 from cloudknot.aws.requests import CANCELLED, memory_of
@@ -37,12 +39,14 @@ logger = logging.getLogger(__name__)
 _GATHER_S = 10.0
 # So often in a row AWS may refuse what is planned before the run is given up.
 _MOST_REFUSALS = 5
+# The thread that looks at all runs must not wait long for one of them.
+_PATIENCE_S = 5.0
 _TAKEN = "another process has taken the run over: attach follows it"
 _FORGOTTEN = Ending(Cause.DIED, "its job has ended, and Batch does not say how")
 
 
 class BatchRun:
-    """One run; not safe from several threads.
+    """One run; safe from any thread.
 
     Parameters
     ----------
@@ -88,6 +92,7 @@ class BatchRun:
         self._is_idle = False
         self._refusals = 0
         self._broken = ""
+        self._lock = threading.Lock()
         self._looked_at = clock()
         self._ran_since: float | None = None
         self._canaries: tuple[int, ...] = ()
@@ -115,6 +120,16 @@ class BatchRun:
 
     def look(self) -> Status:
         """See what has moved and do what follows from it; whoever calls reads the packs afterwards."""
+        with self._lock:
+            return self._look()
+
+    def cancel(self) -> None:
+        """End its jobs."""
+        self.is_cancelled = True  # heeded by a look that is under way
+        with self._lock:
+            self._terminate()
+
+    def _look(self) -> Status:
         # What jobs committed before they ended is read since they were seen to be over, and not earlier.
         self._is_idle = self._book.is_idle
         try:
@@ -132,8 +147,7 @@ class BatchRun:
             return Status(state=State.INTERRUPTED, reason=self._broken)
         return Status(state=State.RUNNING)
 
-    def terminate(self) -> None:
-        """End its jobs."""
+    def _terminate(self) -> None:
         self._book.terminate(self._reason or CANCELLED)
 
     @property
@@ -184,7 +198,7 @@ class BatchRun:
             write_mark(self._store, self._keys.stopped(self._generation), {"reason": reason})
 
     def _wind_down(self) -> Status:
-        self.terminate()
+        self._terminate()
         if not self._book.is_idle:
             return Status(state=State.RUNNING)
         if self.is_cancelled:
@@ -195,7 +209,7 @@ class BatchRun:
         """Plan and submit what follows; where AWS refuses it, the next look may do better."""
         try:
             self._plan_more()
-            self._book.submit()
+            self._book.submit(patience_s=_PATIENCE_S)
         except TakenOverError:
             self._broken = _TAKEN
         except AwsError as error:
@@ -208,22 +222,27 @@ class BatchRun:
 
     def _judge_failures(self) -> None:
         """Decide on the children that had failed at the last look: what they committed is read since."""
-        if self._failures:
+        if not self._failures:
+            return
+        self._outcomes.catch_up()
+        lost = [gone for failure in self._failures for gone in self._judge(failure)]
+        for first, last, tries, reason in merge_lost(lost):
+            write_lost(self._store, self._run.run_id, first, last, tries=tries, reason=reason)
+        self._failures.clear()
+        if lost:
             self._outcomes.catch_up()
-        while self._failures:
-            self._judge(self._failures[0])
-            self._failures.pop(0)
 
-    def _judge(self, failure: Failure) -> None:
+    def _judge(self, failure: Failure) -> Iterator[Lost]:
+        """Yield the items of a failed child that are given up; gather those that run again."""
         if CANCELLED in failure.ending.reason:
             self.is_cancelled = True  # by another process: its mark is on the way
             return
+        if self._reason and failure.ending.cause is Cause.ENDED_BY_HAND:
+            return  # by this one: what it did not finish was not run
         wave, chunk = failure.wave, failure.wave.chunk(failure.number)
         later = [span for other in self._book.live if other.number > wave.number for span in other.spans]
-        waiting = [span for spans in self._again.values() for span in spans]
-        missing = without(
-            within(self._outcomes.unsettled_spans(), chunk.first, chunk.last), [*later, *waiting]
-        )
+        deferred = [span for spans in self._again.values() for span in spans if span.size == 1]
+        missing = without(self._outcomes.unsettled_spans(chunk.first, chunk.last), [*later, *deferred])
         if failure.ending.cause is Cause.OUT_OF_MEMORY and wave.defers_oom and wave.commit_s == 0 and missing:
             # It took its whole container with it, and what had ended before is committed: it was this one.
             too_large = Span(missing[0][0], missing[0][0] + 1, 1)
@@ -231,11 +250,7 @@ class BatchRun:
             missing = without(missing, [too_large])
         verdict = judge(chunk, missing, failure.ending, lost_retries=self._run.retry.lost)
         for first, last in verdict.lost:
-            tries = chunk.lost + 1 if first == chunk.first else 1
-            reason = failure.ending.reason
-            write_lost(self._store, self._run.run_id, first, last, tries=tries, reason=reason)
-        if verdict.lost:
-            self._outcomes.catch_up()
+            yield Lost(first, last, chunk.lost + 1 if first == chunk.first else 1, failure.ending.reason)
         self._gather(wave.memory_mib, verdict.again)
 
     def _larger(self, memory_mib: int) -> int:

@@ -200,7 +200,9 @@ class Pool(abc.ABC, Generic[S]):
         return _Task(
             run=run,
             generation=generation,
-            cancelled_positions=set(cancelled_positions(self.store, run.run_id)),
+            cancelled_positions=set(
+                cancelled_positions(self.store.list(Keys(run.run_id).cancels), run.run_id)
+            ),
             dispatch=Dispatch(
                 remaining, chunk_size=orders.chunk_size, rule=FailureRule(orders.on_error, canaries)
             ),

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from cloudknot.aws.batch import Batch, JobState
+from cloudknot.aws.batch import PATIENCE_S, Batch, JobState
 from cloudknot.aws.planning import Ending, JobSlice, job_of, job_slices, make_wave
 from cloudknot.aws.requests import job_name, submit_request
 from cloudknot.catalog import count_owners
@@ -174,24 +174,23 @@ class WaveBook:
         self._waves.append(wave)
         self._unconfirmed[wave.number] = wave
 
-    def submit(self) -> None:
-        """Submit the jobs of planned waves that are not submitted yet."""
+    def submit(self, *, patience_s: float = PATIENCE_S) -> None:
+        """Submit the jobs of planned waves that are not submitted yet; see `Batch.submit`."""
         place = self._place
         for number, wave in list(self._unconfirmed.items()):
             jobs = {job.part.offset: job_id for job_id, job in self._jobs.items() if job.wave is wave}
             for part in job_slices(wave.n_chunks):
                 if part.offset not in jobs:
-                    jobs[part.offset] = place.batch.submit(
-                        submit_request(
-                            self._run,
-                            wave,
-                            part,
-                            queue=place.queue,
-                            definition=place.definition,
-                            store_uri=place.store.uri,
-                            tags=place.tags,
-                        )
+                    request = submit_request(
+                        self._run,
+                        wave,
+                        part,
+                        queue=place.queue,
+                        definition=place.definition,
+                        store_uri=place.store.uri,
+                        tags=place.tags,
                     )
+                    jobs[part.offset] = place.batch.submit(request, patience_s=patience_s)
                     self._follow(wave, part, jobs[part.offset])
             write_mark(place.store, self._keys.submitted(number), {"jobs": jobs})
             del self._unconfirmed[number]

@@ -67,7 +67,7 @@ def _read_rows(client: Client, entries: Iterable[Entry]) -> list[JobRow]:
     for entry in entries:
         try:
             rows.append(client.row(entry.run_id)._replace(created=entry.created))
-        except KnotError as error:
+        except (KnotError, OSError) as error:
             say(f"{entry.run_id} is left out: {error}")
     return rows
 

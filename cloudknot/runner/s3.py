@@ -114,7 +114,10 @@ class S3Store:
         """List page by page; S3 sorts the keys."""
         place = {"StartAfter": self._prefix + after} if after else {}
         while True:
-            page = self._page(prefix, place)
+            try:
+                page = self._page(prefix, place)
+            except KeyError:
+                return
             for entry in page.get("Contents", ()):
                 yield entry["Key"][len(self._prefix) :]
             if not page["IsTruncated"]:
@@ -176,8 +179,8 @@ class S3Store:
             return self._call(operation, **parameters)
         except self._refusal as error:
             code = error.response.get("Error", {}).get("Code")
-            if code in ("NoSuchKey", "404"):
-                raise KeyError(key) from error
+            if code in ("NoSuchKey", "404") or (code == "NoSuchBucket" and operation != "put_object"):
+                raise KeyError(key) from error  # a bucket that is gone holds nothing
             if code == "InvalidRange":  # it begins behind the end
                 return {"Body": BytesIO()}
             raise self._explain(error, operation, key) from error

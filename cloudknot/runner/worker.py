@@ -12,6 +12,7 @@ import fcntl
 import json
 import os
 import queue
+import re
 import resource
 import select
 import signal
@@ -41,6 +42,7 @@ LARGE_VALUE_BYTES = 1 << 20
 # An item that takes less time than this is not looked at for its memory: looking would cost more.
 _MEASURED_S = 1e-3
 _STANDARD_LIBRARY = str(Path(os.__file__).parent)
+_UNPACKED = re.compile(r"^/.*/[0-9a-f]{32}/")
 _LIBRARIES = frozenset({"site-packages", "dist-packages"})
 # How often a worker looks whether its supervisor is still its parent.
 _LOOK_S = 1.0
@@ -274,7 +276,8 @@ def _where(trace: TracebackType | None) -> str:
     lines = [(frame.f_code.co_filename, number) for frame, number in traceback.walk_tb(trace)]
     own = [line for line in lines if not _is_library(line[0])]
     filename, number = (own or lines or [("", 0)])[-1]
-    return f"{filename}:{number}" if filename else ""
+    # Each job unpacks the person's modules in a place of its own, and the same failure is one cause.
+    return f"{_UNPACKED.sub('', filename)}:{number}" if filename else ""
 
 
 def _is_library(filename: str) -> bool:

@@ -21,7 +21,6 @@ from cloudknot.aws.planning import (
     larger_memory,
     make_wave,
     take,
-    within,
     without,
 )
 from cloudknot.runner.waves import Span, WaveChunk
@@ -57,11 +56,6 @@ def test_without_takes_away_what_is_covered_and_nothing_else(
 ) -> None:
     left = without(apart(spans), [Span(first, last, 1) for first, last in holes])
     assert members(left) == members(spans) - members(holes)
-
-
-@given(SPANS, POSITIONS, POSITIONS)
-def test_within_keeps_what_lies_between(spans: list[tuple[int, int]], first: int, last: int) -> None:
-    assert members(within(spans, first, last)) == {place for place in members(spans) if first <= place < last}
 
 
 @given(SPANS, st.integers(0, 40))

@@ -34,10 +34,10 @@ def place() -> str:
 
 
 @pytest.fixture
-def far(lab: Box, home: Path) -> Iterator[Client]:
+def far(aws_lab: Box, home: Path) -> Iterator[Client]:
     """A client with a ledger of its own."""
     yield Client(Settings(home=home, progress=False))
-    lab.clear_faults()
+    aws_lab.clear_faults()
 
 
 def knot(client: Client, func: Any, **options: Any) -> Knot[Any]:
@@ -55,7 +55,7 @@ def children(box: Box, run_id: str, *, spot: bool = False) -> list[dict[str, Any
 
 
 def test_a_spot_reclaim_uses_no_retry_and_repeats_no_committed_item(
-    lab: Box, far: Client, tmp_path: Path
+    aws_lab: Box, far: Client, tmp_path: Path
 ) -> None:
     def count(x: int) -> int:
         calls = tmp_path / f"calls-{x}"
@@ -65,15 +65,15 @@ def test_a_spot_reclaim_uses_no_retry_and_repeats_no_committed_item(
         return x
 
     future = knot(far, count, spot=True).map(range(4), chunk_size=4)
-    wait_until(lambda: (tmp_path / "calls-2").exists(), timeout_s=60)
+    wait_until((tmp_path / "calls-2").exists, timeout_s=60)
     store = far.store_of(future.run_id)
     wait_until(lambda: list(store.list(Keys(future.run_id).packs)), timeout_s=60)
-    [host] = lab.hosts()
-    lab.reclaim(host)
+    [host] = aws_lab.hosts()
+    aws_lab.reclaim(host)
     assert future.result(timeout=90) == [0, 1, 2, 3]
     assert [(tmp_path / f"calls-{x}").read_text() for x in range(4)] == [".", ".", "..", "."]
     assert {future.items.envelope(x).tries for x in range(4)} == {1}
-    [job] = children(lab, future.run_id, spot=True)
+    [job] = children(aws_lab, future.run_id, spot=True)
     assert len(job["attempts"]) == 2
 
 
@@ -92,8 +92,8 @@ def test_an_item_that_takes_the_whole_job_with_it_is_named_and_the_others_end(fa
     assert [item.index for item in future.failed] == [1]
 
 
-def test_an_image_that_is_gone_fails_the_run_at_once_with_the_cure(lab: Box, far: Client) -> None:
-    lab.add_fault(PullFailure())
+def test_an_image_that_is_gone_fails_the_run_at_once_with_the_cure(aws_lab: Box, far: Client) -> None:
+    aws_lab.add_fault(PullFailure())
     future = knot(far, abs).map([-1, -2])
     errors = future.result(timeout=60, return_exceptions=True)
     assert all(isinstance(error, CallLostError) for error in errors)
@@ -102,27 +102,29 @@ def test_an_image_that_is_gone_fails_the_run_at_once_with_the_cure(lab: Box, far
     assert future.failed.causes()[cause] == [0, 1]
 
 
-def test_a_job_that_somebody_ends_in_the_console_is_not_started_again(lab: Box, far: Client) -> None:
+def test_a_job_that_somebody_ends_in_the_console_is_not_started_again(aws_lab: Box, far: Client) -> None:
     future = knot(far, time.sleep).map([60])
-    wait_until(lambda: [job["status"] for job in children(lab, future.run_id)] == ["RUNNING"], timeout_s=60)
-    [job] = children(lab, future.run_id)
-    lab.client("batch").terminate_job(jobId=job["jobId"], reason="too dear")
+    wait_until(
+        lambda: [job["status"] for job in children(aws_lab, future.run_id)] == ["RUNNING"], timeout_s=60
+    )
+    [job] = children(aws_lab, future.run_id)
+    aws_lab.client("batch").terminate_job(jobId=job["jobId"], reason="too dear")
     with pytest.raises(CallLostError, match="ended by hand: too dear"):
         future.result(timeout=60)
-    assert len(children(lab, future.run_id)) == 1
+    assert len(children(aws_lab, future.run_id)) == 1
 
 
-def test_cancel_ends_the_jobs_and_resume_goes_on(lab: Box, far: Client, gate: Path) -> None:
+def test_cancel_ends_the_jobs_and_resume_goes_on(aws_lab: Box, far: Client, gate: Path) -> None:
     def wait(x: int) -> int:
         while x and not gate.exists():
             time.sleep(0.05)
         return x
 
     future = knot(far, wait).map(range(3))
-    wait_until(lambda: future[0].done(), timeout_s=60)
+    wait_until(future[0].done, timeout_s=60)
     assert future.cancel()
     wait_until(
-        lambda: all(job["status"] in ("FAILED", "SUCCEEDED") for job in children(lab, future.run_id)),
+        lambda: all(job["status"] in ("FAILED", "SUCCEEDED") for job in children(aws_lab, future.run_id)),
         timeout_s=30,
     )
     assert future[0].result() == 0
@@ -130,11 +132,13 @@ def test_cancel_ends_the_jobs_and_resume_goes_on(lab: Box, far: Client, gate: Pa
     assert future.resume().result(timeout=90) == [0, 1, 2]
 
 
-def test_cancel_from_another_process_ends_the_jobs(lab: Box, far: Client, script: Script) -> None:
+def test_cancel_from_another_process_ends_the_jobs(aws_lab: Box, far: Client, script: Script) -> None:
     future = knot(far, time.sleep).map([600, 600])
-    wait_until(lambda: [job["status"] for job in children(lab, future.run_id)] != [], timeout_s=60)
+    wait_until(lambda: [job["status"] for job in children(aws_lab, future.run_id)] != [], timeout_s=60)
     script.run(f"from cloudknot.cli import main; main(['cancel', {future.run_id!r}])")
-    wait_until(lambda: all(job["status"] == "FAILED" for job in children(lab, future.run_id)), timeout_s=60)
+    wait_until(
+        lambda: all(job["status"] == "FAILED" for job in children(aws_lab, future.run_id)), timeout_s=60
+    )
     wait_until(lambda: future.state is State.CANCELLED, timeout_s=60)
 
 
@@ -150,7 +154,9 @@ def test_a_budget_stops_the_run_and_keeps_the_results(far: Client, tmp_path: Pat
     assert "USD" in str(values[2])
 
 
-def test_items_that_all_fail_alike_stop_the_map_before_the_rest_is_submitted(lab: Box, far: Client) -> None:
+def test_items_that_all_fail_alike_stop_the_map_before_the_rest_is_submitted(
+    aws_lab: Box, far: Client
+) -> None:
     def broken(x: int) -> int:
         raise OSError(f"no file {x}")
 
@@ -158,18 +164,18 @@ def test_items_that_all_fail_alike_stop_the_map_before_the_rest_is_submitted(lab
     with pytest.raises(OSError, match="no file 0"):
         future.result(timeout=120)
     assert future.state is State.STOPPED
-    assert len(children(lab, future.run_id)) == 1  # the canary's array
+    assert len(children(aws_lab, future.run_id)) == 1  # the canary's array
 
 
-def test_the_rest_is_planned_by_the_time_that_the_first_items_take(lab: Box, far: Client) -> None:
+def test_the_rest_is_planned_by_the_time_that_the_first_items_take(aws_lab: Box, far: Client) -> None:
     future = knot(far, abs).map(range(1_000))
     assert future.result(timeout=120) == list(range(1_000))
-    sizes = sorted(job.get("arrayProperties", {}).get("size", 1) for job in children(lab, future.run_id))
+    sizes = sorted(job.get("arrayProperties", {}).get("size", 1) for job in children(aws_lab, future.run_id))
     assert sizes == [1, 20]
 
 
 def test_a_run_goes_on_when_its_process_is_killed_and_another_attaches(
-    lab: Box, script: Script, gate: Path
+    aws_lab: Box, script: Script, gate: Path
 ) -> None:
     process = script.start(
         "import cloudknot as ck, pathlib, time\n"
@@ -191,15 +197,15 @@ def test_a_run_goes_on_when_its_process_is_killed_and_another_attaches(
     assert script.run(code).strip() == str(sum(range(30)))
 
 
-def test_a_job_reaches_nothing_but_the_runs_of_its_stack(lab: Box, far: Client) -> None:
+def test_a_job_reaches_nothing_but_the_runs_of_its_stack(aws_lab: Box, far: Client) -> None:
     def look(bucket: str) -> str:
         try:
             boto3.client("s3").list_objects_v2(Bucket=bucket, Prefix="private/")
-        except Exception as error:  # noqa: BLE001
+        except Exception as error:
             return str(error)
         return "it was let in"
 
-    lab.client("s3").create_bucket(Bucket="somebody-elses")
+    aws_lab.client("s3").create_bucket(Bucket="somebody-elses")
     assert "AccessDenied" in knot(far, look).map(["somebody-elses"]).result(timeout=60)[0]
 
 
@@ -218,7 +224,7 @@ def test_a_value_is_read_from_below_its_own_run_only(tmp_path: Path) -> None:
         list(outcomes.pickles())
 
 
-def test_clobber_leaves_another_knots_definitions_and_images(lab: Box, far: Client) -> None:
+def test_clobber_leaves_another_knots_definitions_and_images(aws_lab: Box, far: Client) -> None:
     def first(x: int) -> int:
         return x
 

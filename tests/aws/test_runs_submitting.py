@@ -1,4 +1,4 @@
-"""Submitting to Batch: few requests, constant memory, and nothing lost or doubled when the client is killed."""
+"""Submitting to Batch: few requests, constant memory, nothing lost or doubled when the client is killed."""
 
 from __future__ import annotations
 
@@ -41,10 +41,10 @@ def place() -> str:
 
 
 @pytest.fixture
-def far(lab: Box, home: Path) -> Iterator[Client]:
+def far(aws_lab: Box, home: Path) -> Iterator[Client]:
     """A client with a ledger of its own."""
     yield Client(Settings(home=home, progress=False))
-    lab.clear_faults()
+    aws_lab.clear_faults()
 
 
 @pytest.fixture
@@ -98,13 +98,13 @@ def test_a_million_items_take_no_more_memory_than_ten_thousand(still_box: Box, s
     assert grown_kib < 40_000  # two shards of 4 MiB at a time, and a byte an item
 
 
-def test_a_second_knot_is_a_few_look_ups(lab: Box, far: Client) -> None:
+def test_a_second_knot_is_a_few_look_ups(aws_lab: Box, far: Client) -> None:
     Knot(square, backend="aws", client=far).map(range(2)).result()
-    before = len(lab.calls())
+    before = len(aws_lab.calls())
     Knot(square, backend="aws", client=far).map([3], chunk_size=1)
     asked = [
         (call.service, call.operation)
-        for call in lab.calls()[before:]
+        for call in aws_lab.calls()[before:]
         if "assumed-role" not in call.principal
     ]
     assert ("batch", "RegisterJobDefinition") not in asked
@@ -114,7 +114,7 @@ def test_a_second_knot_is_a_few_look_ups(lab: Box, far: Client) -> None:
 # The requests of a map behind its arguments, in order; a client is killed as each is answered.
 @pytest.mark.parametrize("killed_at", range(1, 13))
 def test_a_client_killed_while_it_submits_loses_nothing_and_submits_nothing_twice(
-    lab: Box, script: Script, killed_at: int
+    aws_lab: Box, script: Script, killed_at: int
 ) -> None:
     code = """
         import os, signal
@@ -140,49 +140,49 @@ def test_a_client_killed_while_it_submits_loses_nothing_and_submits_nothing_twic
         print(count)
     """
     process = script.start(textwrap.dedent(code).replace("KILLED_AT", str(killed_at)))
-    out, err = process.communicate(timeout=60)
+    _, err = process.communicate(timeout=60)
     assert process.returncode in (0, -9), err
     found = script.run("import cloudknot as ck; print(*(run for run in ck.client.current_client().jobs()))")
     if not found.split():
-        assert jobs_of(lab, "killed") == []  # nothing was known of it yet, and nothing had begun
+        assert jobs_of(aws_lab, "killed") == []  # nothing was known of it yet, and nothing had begun
         return
     [run_id] = found.split()
     code = f"import cloudknot as ck; print(ck.attach({run_id!r}).result(timeout=50))"
     assert script.run(code).strip() == "[0, 2, 4]"
-    assert jobs_of(lab, run_id) == [f"{run_id}-0-0"]
+    assert jobs_of(aws_lab, run_id) == [f"{run_id}-0-0"]
 
 
-def test_a_submission_whose_answer_is_lost_is_not_sent_again(lab: Box, far: Client) -> None:
-    lab.add_fault(ResetConnection(service="batch", operation="SubmitJob", moment="answer", times=1))
+def test_a_submission_whose_answer_is_lost_is_not_sent_again(aws_lab: Box, far: Client) -> None:
+    aws_lab.add_fault(ResetConnection(service="batch", operation="SubmitJob", moment="answer", times=1))
     future = Knot(square, backend="aws", client=far).map(range(3))
     assert future.result(timeout=60) == [0, 1, 4]
-    assert len(jobs_of(lab, future.run_id)) == 1
+    assert len(jobs_of(aws_lab, future.run_id)) == 1
 
 
-def test_a_submission_that_never_arrived_is_sent_again(lab: Box, far: Client) -> None:
-    lab.add_fault(ResetConnection(service="batch", operation="SubmitJob", moment="before", times=1))
-    lab.add_fault(ServerError(service="batch", operation="SubmitJob", times=1))
+def test_a_submission_that_never_arrived_is_sent_again(aws_lab: Box, far: Client) -> None:
+    aws_lab.add_fault(ResetConnection(service="batch", operation="SubmitJob", moment="before", times=1))
+    aws_lab.add_fault(ServerError(service="batch", operation="SubmitJob", times=1))
     future = Knot(square, backend="aws", client=far).map(range(3))
     assert future.result(timeout=60) == [0, 1, 4]
-    assert len(jobs_of(lab, future.run_id)) == 1
+    assert len(jobs_of(aws_lab, future.run_id)) == 1
 
 
-def test_throttling_fails_no_run(lab: Box, far: Client) -> None:
-    lab.add_fault(Throttle(service="batch", operation="SubmitJob", times=2))
-    lab.add_fault(Throttle(service="batch", operation="Describe*", share=0.7))
-    lab.add_fault(Throttle(service="s3", share=0.2))
+def test_throttling_fails_no_run(aws_lab: Box, far: Client) -> None:
+    aws_lab.add_fault(Throttle(service="batch", operation="SubmitJob", times=2))
+    aws_lab.add_fault(Throttle(service="batch", operation="Describe*", share=0.7))
+    aws_lab.add_fault(Throttle(service="s3", share=0.2))
     assert Knot(square, backend="aws", client=far).map(range(3)).result(timeout=120) == [0, 1, 4]
 
 
-def test_a_definition_and_a_job_that_aws_does_not_know_yet(lab: Box, far: Client) -> None:
-    lab.add_fault(Stale(service="batch", seconds=3))
+def test_a_definition_and_a_job_that_aws_does_not_know_yet(aws_lab: Box, far: Client) -> None:
+    aws_lab.add_fault(Stale(service="batch", seconds=3))
     knot = Knot(square, backend="aws", client=far, secrets={})
     assert knot.map(range(3)).result(timeout=60) == [0, 1, 4]
 
 
-def test_a_run_that_aws_refuses_leaves_nothing(lab: Box, far: Client, home: Path) -> None:
+def test_a_run_that_aws_refuses_leaves_nothing(aws_lab: Box, far: Client, home: Path) -> None:
     knot = Knot(square, backend="aws", client=far, spot=True)
-    batch = lab.client("batch")
+    batch = aws_lab.client("batch")
     queue = read_substrate(Aws(), "cloudknot").queues["x86-spot"]
     batch.update_job_queue(jobQueue=queue, state="DISABLED")
     try:
@@ -194,7 +194,7 @@ def test_a_run_that_aws_refuses_leaves_nothing(lab: Box, far: Client, home: Path
 
 
 def test_a_run_is_found_from_another_machine(
-    lab: Box, far: Client, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    aws_lab: Box, far: Client, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     future = Knot(square, backend="aws", client=far).map(range(3))
     assert future.result(timeout=60) == [0, 1, 4]

@@ -7,8 +7,9 @@ from typing import Any
 
 import pytest
 
+from cloudknot.arches import arch_of_instance_type
 from cloudknot.aws.blueprint import Blueprint, Network, blueprint_of, with_pools
-from cloudknot.aws.pools import Pool, arch_of_instance_type, parse_pool, pool_of, queue_key
+from cloudknot.aws.pools import Pool, parse_pool, pool_of, queue_key
 from cloudknot.aws.substrate import Substrate, read_substrate, substrate_of
 from cloudknot.errors import InputError, NotConfiguredError
 from cloudknot.specs import Resources

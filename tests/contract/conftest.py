@@ -11,7 +11,7 @@ def place(request: pytest.FixtureRequest) -> str:
     if request.param == "docker":
         request.getfixturevalue("engine")
     elif request.param == "aws":
-        request.getfixturevalue("lab")
+        request.getfixturevalue("aws_lab")
     return str(request.param)
 
 

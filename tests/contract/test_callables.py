@@ -284,6 +284,7 @@ print(ck.Knot(lambda s: s.n).map([Subject(1), Subject(2)]).result())
     assert out.strip() == "[1, 2]"
 
 
+@pytest.mark.on_this_machine("jobs on Batch do not see this machine's files")
 def test_paths_that_a_script_opens_are_relative_to_where_it_was_started(script: Script) -> None:
     (script.folder / "ages.txt").write_text("6.5")
     out = script.run(
@@ -293,6 +294,7 @@ def test_paths_that_a_script_opens_are_relative_to_where_it_was_started(script: 
     assert out.strip() == "['6.5']"
 
 
+@pytest.mark.on_this_machine("jobs on Batch do not see this machine's files")
 def test_the_home_of_the_test_is_used(script: Script, home: Path) -> None:
     script.run("import cloudknot as ck\nck.Knot(abs).map([1]).result()\n")
     assert list((home / "runs").iterdir())
