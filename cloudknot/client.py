@@ -16,6 +16,7 @@ from cloudknot.backends import Backend, Surroundings, is_remote, make_backend
 from cloudknot.backends.prepared import Prepared
 from cloudknot.calls import CallFuture
 from cloudknot.catalog import Catalog, count_owners
+from cloudknot.checks import check_budget
 from cloudknot.config import Settings, check_home, load_settings
 from cloudknot.display import JobRow
 from cloudknot.errors import InputError
@@ -96,7 +97,7 @@ class Client:
         with self._lock:
             is_known = run_id in self._active or run_id in self._futures
         run = None if is_known else read_run(self.store_of(run_id), run_id)
-        if run is not None and self._is_abandoned(run):
+        if run is not None and self.is_abandoned(run):
             self.catalog.own(self.store_of(run_id), run_id)
             future = self._run(self.backend(run.backend), run)
         else:
@@ -122,11 +123,11 @@ class Client:
     def _look(self, store: Store, run: Run) -> Status:
         """Say where a run stands that this process does not run."""
         status = self.catalog.look(store, run.run_id)
-        if status.state is not State.INTERRUPTED or not self._is_abandoned(run):
+        if status.state is not State.INTERRUPTED or not self.is_abandoned(run):
             return status
         return self.backend(run.backend).look(run)
 
-    def _is_abandoned(self, run: Run) -> bool:
+    def is_abandoned(self, run: Run) -> bool:
         """Return whether a run goes on elsewhere while no living process has it, and none has ended it."""
         if not is_remote(run.backend) or run.run_id in self._active:
             return False
@@ -170,6 +171,7 @@ class Client:
         if not indices:
             return future
         run, backend = future.run, self.backend(future.run.backend)
+        budget_usd = check_budget(resources.pop("budget_usd", run.budget_usd))
         try:
             wanted = dataclasses.replace(run.resources, **resources)
         except TypeError:
@@ -183,7 +185,8 @@ class Client:
         again = stage_again(
             run, indices, backend.store, _now(), func=func, resources=wanted, prepare=backend.prepare
         )
-        return self._start(backend, again)
+        within = dataclasses.replace(again.run, budget_usd=budget_usd)
+        return self._start(backend, again._replace(run=within))
 
     def resume(self, future: MapFuture[Any]) -> MapFuture[Any]:
         """Run what is left of a run, under its own id."""

@@ -191,7 +191,8 @@ class MapFuture(Future[list[R]], Sequence[CallFuture[R]], Generic[R]):
         func : callable, optional
             A mended function; None takes the one that the map was started with.
         **resources
-            ``vcpus``, ``memory_mib``, ``timeout_s``: what to change.
+            ``vcpus``, ``memory_mib``, ``timeout_s`` and what else a Knot takes of resources, and
+            ``budget_usd``: what to change.
 
         Returns
         -------

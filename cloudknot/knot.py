@@ -69,9 +69,9 @@ class Knot(Generic[R]):
     name : str, optional
         Names the jobs; the function's name when not given. Letters, digits, ``-`` and ``_``.
     backend : str, optional
-        The place: ``"local"`` (processes on this machine) or ``"docker"`` (containers on this machine).
-        Not given: ``CLOUDKNOT_BACKEND``, then the configuration file, then
-        ``"local"``.
+        The place: ``"local"`` (processes on this machine), ``"docker"`` (containers on this machine) or
+        ``"aws"`` (AWS Batch, after ``cloudknot configure``). Not given: ``CLOUDKNOT_BACKEND``, then the
+        configuration file, then ``"local"``.
     vcpus : float, default 1
         Processors of one item. Numerical libraries get that many threads.
     memory_mib : int, optional
@@ -355,12 +355,13 @@ def attach(run_id: str) -> MapFuture[Any] | CallFuture[Any]:
     Returns
     -------
     MapFuture or CallFuture
-        What `Knot.map` or `Knot.submit` had returned. A run whose process lives is followed; the
-        unfinished items of one whose process has ended have failed, and ``resume()`` runs them.
+        What `Knot.map` or `Knot.submit` had returned. A run whose process lives is followed. Where its
+        process has ended, this one takes over a run on AWS, which goes on; the unfinished items of a run
+        on that process's machine have failed, and ``resume()`` runs them.
 
     Raises
     ------
     UnknownRunError
-        No run of that id is known here.
+        No run of that id is known here, nor is in the bucket of the stack that is configured.
     """
     return current_client().attach(run_id)

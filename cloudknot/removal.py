@@ -5,16 +5,22 @@ from __future__ import annotations
 import contextlib
 import datetime
 import shutil
+import time
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
+from cloudknot.backends import is_remote
 from cloudknot.client import Client
 from cloudknot.errors import KnotError, StoreError, UnknownRunError
 from cloudknot.ledger import read_run
 from cloudknot.runner.keys import Keys
 from cloudknot.runner.stores import FileStore
-from cloudknot.runs import Run
+from cloudknot.runs import Run, State
+
+# AWS kills a job half a minute after it was told to end.
+_GONE_S = 60.0
+_LOOK_S = 1.0
 
 
 class Clobbered(NamedTuple):
@@ -28,6 +34,8 @@ class Clobbered(NamedTuple):
         How many containers it removed.
     images, definitions : tuple of str
         Which images and job definitions it removed; those that another Knot's jobs have too are kept.
+    running : int
+        How many jobs on AWS had been told to stop and were still running after a minute.
     """
 
     stopped: int
@@ -35,6 +43,7 @@ class Clobbered(NamedTuple):
     containers: int = 0
     images: tuple[str, ...] = ()
     definitions: tuple[str, ...] = ()
+    running: int = 0
 
 
 def clobber(client: Client, name: str, *, backend: str, image: str, results: bool) -> Clobbered:
@@ -52,11 +61,13 @@ def clobber(client: Client, name: str, *, backend: str, image: str, results: boo
         Whether to remove inputs and results.
     """
     run_ids = client.jobs(name)
-    stopped = sum(client.find(run_id).cancel() for run_id in run_ids if not client.find(run_id).done())
+    unfinished = [run_id for run_id in run_ids if not client.find(run_id).done()]
+    stopped = [run_id for run_id in unfinished if client.find(run_id).cancel()]
     own = {(run.backend, run.image) for run in _runs(client, run_ids)} | {(backend, image)}
     others = {run.image for run in _runs(client, set(client.jobs()) - set(run_ids))}
     for run_id in run_ids:
         client.wait_for_end(run_id)  # a container that is still at an item cannot be removed
+    running = sum(not _has_ended(client, run) for run in _runs(client, stopped))
     removed = [
         client.backend(place).remove({name for at, name in own if at == place} - others)
         for place in sorted({place for place, name in own if name})
@@ -64,12 +75,23 @@ def clobber(client: Client, name: str, *, backend: str, image: str, results: boo
     for run_id in run_ids if results else ():
         client.remove(run_id)
     return Clobbered(
-        stopped=stopped,
+        stopped=len(stopped),
         removed=len(run_ids) if results else 0,
         containers=sum(one.containers for one in removed),
         images=tuple(name for one in removed for name in one.images),
         definitions=tuple(name for one in removed for name in one.definitions),
+        running=running,
     )
+
+
+def _has_ended(client: Client, run: Run) -> bool:
+    """Wait until nothing of a run that was stopped runs elsewhere; return whether it came to that."""
+    until = time.monotonic() + _GONE_S
+    while is_remote(run.backend) and client.backend(run.backend).look(run).state is State.RUNNING:
+        if time.monotonic() >= until:
+            return False
+        time.sleep(_LOOK_S)
+    return True
 
 
 def prune(client: Client, before: datetime.datetime) -> list[str]:

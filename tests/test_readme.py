@@ -64,7 +64,8 @@ def test_the_readmes_code_of_containers_runs_as_it_stands(script: Script, engine
     result, clobbered = script.run("import cloudknot as ck\n" + failing + containers).strip().split("\n")[-2:]
     assert result == "[2374, 14975]"
     assert re.fullmatch(
-        r"Clobbered\(stopped=0, removed=0, containers=[12], images=\('cloudknot:\w+',\), definitions=\(\)\)",
+        r"Clobbered\(stopped=0, removed=0, containers=[12], images=\('cloudknot:\w+',\), "
+        r"definitions=\(\), running=0\)",
         clobbered,
     )
 

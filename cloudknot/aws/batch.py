@@ -83,10 +83,6 @@ class Batch:
                 self._registered[made["jobDefinitionArn"]] = self._clock()
         return self._definitions[name]
 
-    def forget_definitions(self) -> None:
-        """Look for definitions anew: they may have been removed."""
-        self._definitions.clear()
-
     def submit(self, request: Mapping[str, Any], *, patience_s: float = PATIENCE_S) -> str:
         """Submit a job once, whatever becomes of the connection; return its id.
 
@@ -154,17 +150,32 @@ class Batch:
         stream: str | None = container.get("logStreamName")
         return stream
 
-    def remove_definitions(self, stack: str, images: Iterable[str]) -> list[str]:
-        """Deregister a stack's definitions of these images; return their names."""
-        meant, removed = set(images), []
-        for found in self._aws.pages("batch", "describe_job_definitions", "jobDefinitions", status="ACTIVE"):
-            name = found["jobDefinitionName"]
-            is_own = found.get("tags", {}).get(STACK_TAG) == stack
-            if is_own and found.get("containerProperties", {}).get("image") in meant:
-                self._aws.call("batch", "deregister_job_definition", jobDefinition=found["jobDefinitionArn"])
-                removed.append(name)
-        self.forget_definitions()
-        return removed
+    def definitions_of(self, stack: str, images: Iterable[str]) -> list[tuple[str, str]]:
+        """Return a stack's definitions of these images, as (ARN, image)."""
+        meant = set(images)
+        listed = self._aws.pages("batch", "describe_job_definitions", "jobDefinitions", status="ACTIVE")
+        found = (
+            (definition["jobDefinitionArn"], definition.get("containerProperties", {}).get("image", ""))
+            for definition in listed
+            if definition.get("tags", {}).get(STACK_TAG) == stack
+        )
+        return [(arn, image) for arn, image in found if image in meant]
+
+    def is_in_use(self, definition: str, queues: Iterable[str]) -> bool:
+        """Return whether jobs of a definition are still to end in one of these queues."""
+        filters = [{"name": "JOB_DEFINITION", "values": [definition]}]
+        return any(
+            job["status"] not in _FINAL
+            for queue in queues
+            for job in self._aws.pages(
+                "batch", "list_jobs", "jobSummaryList", jobQueue=queue, filters=filters
+            )
+        )
+
+    def deregister(self, definition: str) -> None:
+        """Let no new job have a definition."""
+        self._aws.call("batch", "deregister_job_definition", jobDefinition=definition)
+        self._definitions.clear()  # it is looked for anew
 
     def _may_pass(self, error: AwsError, request: Mapping[str, Any]) -> bool:
         """Return whether the same request may do a little later."""

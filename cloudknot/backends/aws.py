@@ -200,9 +200,18 @@ class AwsBackend:
             return self._logs[stream, index]
 
     def remove(self, images: Collection[str]) -> Removed:
-        """Remove these images from the repository, and the job definitions that name them."""
-        definitions = self.batch.remove_definitions(self._stack, images)
-        return Removed(images=self._images.remove(images), definitions=tuple(definitions))
+        """Remove these images from the repository, and the job definitions that name them.
+
+        What jobs that have not ended still need, perhaps another person's, is kept.
+        """
+        found = self.batch.definitions_of(self._stack, images)
+        queues = set(self.substrate.queues.values())
+        used = {image for arn, image in found if self.batch.is_in_use(arn, queues)}
+        unused = [arn for arn, image in found if image not in used]
+        for arn in unused:
+            self.batch.deregister(arn)
+        removed = self._images.remove(set(images) - used)
+        return Removed(images=removed, definitions=tuple(arn.rpartition("/")[2] for arn in unused))
 
     def teardown(self) -> None:
         """Do nothing: what runs goes on."""

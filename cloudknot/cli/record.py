@@ -45,6 +45,8 @@ class Record:
         Why they never will, unless someone resumes the run; empty while it goes on.
     traceback : str
         Of the first failed item, as its worker saw it.
+    is_abandoned : bool
+        Whether it goes on elsewhere, and no living process follows it.
     """
 
     run: Run
@@ -56,6 +58,7 @@ class Record:
     unfinished: Sequence[int] = ()
     why_unfinished: str = ""
     traceback: str = ""
+    is_abandoned: bool = False
 
     @property
     def first_failed(self) -> int | None:

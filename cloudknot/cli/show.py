@@ -6,6 +6,7 @@ import datetime
 import json
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 
 import click
 from rich.console import Console
@@ -36,7 +37,9 @@ _SHOWN_INDICES = 8
 @click.option("--json", "as_json", is_flag=True, help="Print the record as JSON.")
 def command(run: str, as_json: bool) -> None:
     """Show how far a run is, what failed and why, and how to go on."""
-    record = read_record(find_run(current_client(), run))
+    client = current_client()
+    future = find_run(client, run)
+    record = replace(read_record(future), is_abandoned=client.is_abandoned(future.run))
     if as_json:
         click.echo(json.dumps(record.to_json(), indent=2))
         return
@@ -60,6 +63,9 @@ def next_steps(record: Record) -> Iterator[tuple[str, str]]:
     attached = f'cloudknot.attach("{run_id}")'
     if record.state is State.RUNNING:
         yield "stop it", f"cloudknot cancel {run_id}"
+        if record.is_abandoned:
+            what = "follow it, and submit what is left of it: no process does"
+            yield f"{what}; in Python {attached}", f"cloudknot resume {run_id}"
     if failed is not None:
         yield f"what item {failed} wrote", f"cloudknot logs {run_id} {failed}"
     if record.state is State.RUNNING:

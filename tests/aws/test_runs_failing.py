@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 import os
 import signal
 import time
@@ -15,9 +16,12 @@ import pytest
 from cloudknot import CallLostError, Knot, Retry, StoreError
 from cloudknot.aws.session import Aws
 from cloudknot.aws.substrate import read_substrate
+from cloudknot.aws.teardown import Teardown
+from cloudknot.cli.runs import _read_rows
 from cloudknot.client import Client
 from cloudknot.config import Settings
-from cloudknot.ledger import Outcomes
+from cloudknot.ledger import Outcomes, write_lost
+from cloudknot.removal import prune
 from cloudknot.runner.envelopes import Envelope, Outcome
 from cloudknot.runner.keys import Keys
 from cloudknot.runner.stores import FileStore
@@ -257,3 +261,30 @@ def test_an_item_that_needs_more_memory_is_named_or_given_more(
     assert isinstance(values[1], CallLostError)
     assert "lack of memory" in str(values[1])
     assert future.retry_failed(memory_mib=768).result(timeout=120) == [1, 400, 2]
+
+
+def test_what_is_given_up_is_told_to_those_who_only_follow(tmp_path: Path) -> None:
+    store = FileStore(tmp_path)
+    follower = Outcomes(store, "run", 3, has_news=True)
+    assert follower.refresh() == []
+    write_lost(store, "run", 0, 2, tries=1, reason="no image")
+    assert follower.refresh() == [0, 1]
+
+
+def test_runs_whose_bucket_is_gone_are_passed_over(
+    aws_box: Box, engine: Any, home: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    make_stack()
+    client = Client(Settings(home=home, progress=False))
+    far = Knot(abs, backend="aws", client=client).map([-1], chunk_size=1)
+    near = Knot(abs, client=client).map([-1])
+    assert near.result() == [1]
+    far.cancel()
+    teardown = Teardown(Aws())
+    teardown.remove(teardown.look("cloudknot"))
+    fresh = Client(Settings(home=home, progress=False))
+    assert [run.run_id for run in _read_rows(fresh, fresh.catalog.entries())] == [near.run_id]
+    assert far.run_id in capsys.readouterr().err
+    tomorrow = datetime.datetime.now(datetime.UTC) + datetime.timedelta(days=1)
+    assert far.run_id in prune(fresh, tomorrow)
+    assert fresh.jobs() == []
