@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: demo test lint types tests engine templates benchmarks benchmarks-aws pins clean
+.PHONY: demo test lint types tests contract engine templates benchmarks benchmarks-aws pins clean
 
 demo: $(STAMP) ## run the two examples: Monte Carlo, then real tract profiles
 	$(BIN)/python examples/monte_carlo_pi.py
@@ -21,6 +21,9 @@ types: $(STAMP)
 
 tests: $(STAMP) ## in two processes; which tests stay together is in tests/side_by_side.py
 	$(BIN)/pytest -n 2 --dist loadgroup
+
+contract: $(STAMP) ## the whole contract in each place; `make tests` runs one case of each test on AWS
+	CLOUDKNOT_WHOLE_CONTRACT=1 $(BIN)/pytest tests/contract
 
 engine: $(STAMP) ## start a docker engine and make the base image for the tests
 	$(BIN)/python -m tests.rig

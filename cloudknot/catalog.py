@@ -17,10 +17,14 @@ from pathlib import Path
 from typing import NamedTuple, TextIO
 
 from cloudknot.errors import RunOwnedError
-from cloudknot.ledger import read_mark
+from cloudknot.ledger import read_mark, write_mark
 from cloudknot.runner.keys import Keys
 from cloudknot.runner.stores import Store
 from cloudknot.runs import Run, State, Status
+
+
+class TakenOverError(Exception):
+    """Another process has taken a run over, and goes on with it."""
 
 
 class Entry(NamedTuple):
@@ -115,8 +119,14 @@ class Catalog:
         return Status(state=State.INTERRUPTED, reason="the process that ran it has ended")
 
     def generation(self, run_id: str) -> int:
-        """Return for the how manieth time a run is run, where it is this process that runs it."""
-        return self._running[run_id]
+        """Return for the how manieth time a run is run, where it is this process that runs it; else 0."""
+        return self._running.get(run_id, 0)
+
+    def release(self, store: Store, run_id: str) -> None:
+        """Give a run back that is not at its end, so that this or another process may have it."""
+        generation = self._running.pop(run_id, 0)
+        if generation:
+            write_mark(store, Keys(run_id).released(generation), {})
 
     def let_go(self, run_id: str) -> None:
         """Take note that this process has brought a run to its end."""
@@ -126,6 +136,8 @@ class Catalog:
         keys = Keys(run_id)
         mark = read_mark(store, keys.owner(generation)) if generation else None
         if mark is None or read_mark(store, keys.settled(generation)) is not None:
+            return False
+        if read_mark(store, keys.released(generation)) is not None:
             return False
         if self._lock is not None and mark["lock"] == Path(self._lock.name).name:
             return run_id in self._running

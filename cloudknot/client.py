@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import datetime
 import os
@@ -15,7 +16,7 @@ from cloudknot.aws.estimating import estimate_on_aws
 from cloudknot.backends import Backend, Surroundings, is_remote, make_backend
 from cloudknot.backends.prepared import Prepared
 from cloudknot.calls import CallFuture
-from cloudknot.catalog import Catalog, count_owners
+from cloudknot.catalog import Catalog, TakenOverError, count_owners
 from cloudknot.checks import check_budget
 from cloudknot.config import Settings, check_home, load_settings
 from cloudknot.display import JobRow
@@ -61,7 +62,7 @@ class Client:
         self.catalog = Catalog(settings.home)
         self._watcher = Watcher()
         self._observers: tuple[Observer, ...] = (make_progress_bar(settings.progress), *observers)
-        self._backends: dict[str, Backend] = {}
+        self._backends: dict[tuple[str, str], Backend] = {}
         self._stores: dict[str, Store] = {}
         self._active: dict[str, threading.Event] = {}
         self._futures: WeakValueDictionary[str, MapFuture[Any]] = WeakValueDictionary()
@@ -76,7 +77,9 @@ class Client:
             Something cannot travel. Nothing was started, and nothing is left behind.
         """
         backend = self.backend(request.backend)
-        return self._start(backend, stage(request, items, backend.store, _now(), prepare=backend.prepare))
+        staged = stage(request, items, backend.store, _now(), prepare=backend.prepare)
+        run = dataclasses.replace(staged.run, address=backend.address)
+        return self._start(backend, staged._replace(run=run))
 
     def prepare(self, backend: str, func: Callable[..., Any], image: Image) -> Prepared:
         """Have what a function runs in made, unless it is there.
@@ -99,7 +102,7 @@ class Client:
         run = None if is_known else read_run(self.store_of(run_id), run_id)
         if run is not None and self.is_abandoned(run):
             self.catalog.own(self.store_of(run_id), run_id)
-            future = self._run(self.backend(run.backend), run)
+            future = self._run(self.backend_of(run), run)
         else:
             future = self.find(run_id)
         return future[0] if future.run.is_single else future
@@ -125,7 +128,7 @@ class Client:
         status = self.catalog.look(store, run.run_id)
         if status.state is not State.INTERRUPTED or not self.is_abandoned(run):
             return status
-        return self.backend(run.backend).look(run)
+        return self.backend_of(run).look(run)
 
     def is_abandoned(self, run: Run) -> bool:
         """Return whether a run goes on elsewhere while no living process has it, and none has ended it."""
@@ -149,7 +152,7 @@ class Client:
         """Stop a run, or one item, in whichever process it runs."""
         try:
             if run.run_id in self._active or is_remote(run.backend):
-                self.backend(run.backend).cancel(run, position)
+                self.backend_of(run).cancel(run, position)
         finally:
             store, keys = self.store_of(run.run_id), Keys(run.run_id)
             if position is None:
@@ -159,7 +162,7 @@ class Client:
 
     def read_log(self, run: Run, position: int) -> bytes:
         """Return what an item that runs here has written so far."""
-        return self.backend(run.backend).read_log(run, position)
+        return self.backend_of(run).read_log(run, position)
 
     def retry_failed(
         self, future: MapFuture[Any], *, func: Callable[..., Any] | None, **resources: Any
@@ -170,7 +173,7 @@ class Client:
         indices = tuple(future.items.not_fine())
         if not indices:
             return future
-        run, backend = future.run, self.backend(future.run.backend)
+        run, backend = future.run, self.backend_of(future.run)
         budget_usd = check_budget(resources.pop("budget_usd", run.budget_usd))
         try:
             wanted = dataclasses.replace(run.resources, **resources)
@@ -198,7 +201,7 @@ class Client:
         if ended is not None:
             ended.wait(_END_S)  # it was cancelled just now, and its workers are on their way out
         self.catalog.own(store, run.run_id)
-        return self._run(self.backend(run.backend), run)
+        return self._run(self.backend_of(run), run)
 
     def estimate(self, resources: Resources, n_items: int, seconds_per_item: float) -> Estimate:
         """Say what a map would cost on AWS."""
@@ -236,13 +239,16 @@ class Client:
             backend.submit(run, future.items.outcomes, self.catalog.generation(run.run_id))
         except BaseException:
             self._active.pop(run.run_id).set()
+            self._futures.pop(run.run_id, None)
+            if backend.is_remote:
+                self.catalog.release(backend.store, run.run_id)  # its jobs go on, and another look may do
             raise
         if self.catalog.generation(run.run_id) > 1:
             future.items.outcomes.refresh()  # a resumed run has some already
         tell(self._observers, RunSubmitted(run=run, counts=future.items.counts))
         following = Following(
             future,
-            _OwnersLook(backend, run, self.catalog.generation(run.run_id)),
+            _OwnersLook(backend, run, self.catalog, follow=lambda: self._look(backend.store, run)),
             observers=self._observers,
             on_end=self._write_end,
             pace=self._pace(run),
@@ -260,36 +266,47 @@ class Client:
 
     def _write_end(self, future: MapFuture[Any], status: Status) -> None:
         run, store = future.run, self.store_of(future.run_id)
-        self.backend(run.backend).forget(run)
+        self.backend_of(run).forget(run)
         end = {"state": status.state, "reason": status.reason, **future.items.counts._asdict()}
         try:
-            write_mark(store, Keys(run.run_id).settled(self.catalog.generation(run.run_id)), end)
+            generation = self.catalog.generation(run.run_id)
+            if generation:  # otherwise another process has it, and writes that down
+                write_mark(store, Keys(run.run_id).settled(generation), end)
         finally:
             self.catalog.let_go(run.run_id)
             ended = self._active.pop(run.run_id, None)
             if ended is not None:
                 ended.set()
 
-    def backend(self, name: str) -> Backend:
+    def backend(self, name: str, address: str = "") -> Backend:
         """Return a place, made when it is first asked for."""
         with self._lock:
-            if name not in self._backends:
+            if (name, address) not in self._backends:
                 around = Surroundings(
                     settings=self.settings,
                     store=self._home_store,
                     wake=self._watcher.wake,
                     tell=make_build_line(self.settings.progress),
                 )
-                self._backends[name] = make_backend(name, around)
-            return self._backends[name]
+                self._backends[name, address] = make_backend(name, around, address)
+            return self._backends[name, address]
+
+    def backend_of(self, run: Run) -> Backend:
+        """Return the place of a run, which on AWS may be another stack than the one that is set."""
+        here = self.backend(run.backend)
+        with contextlib.suppress(InputError):  # nothing may be set here at all
+            if run.address in ("", here.address):
+                return here
+        return self.backend(run.backend, run.address)
 
     def store_of(self, run_id: str) -> Store:
         """Return where a run is; one that this machine does not know may be in the stack's bucket."""
         entry = self.catalog.find(run_id)
         if entry is None:
             # 'cloudknot configure' writes the region down.
-            is_set_up = self.settings.region or "aws" in (self.settings.backend, *self._backends)
-            return self.backend("aws").store if is_set_up else self._home_store
+            is_set_up = self.settings.region or self.settings.backend == "aws"
+            is_far = is_set_up or ("aws", "") in self._backends
+            return self.backend("aws").store if is_far else self._home_store
         return self.open_store(entry.store)
 
     def open_store(self, uri: str) -> Store:
@@ -317,16 +334,23 @@ class Client:
 
 
 class _OwnersLook:
-    """Asks the place, and now and then whether another process wants to cancel."""
+    """Asks the place, and now and then whether another process wants to cancel.
 
-    def __init__(self, backend: Backend, run: Run, generation: int) -> None:
-        self._generation = generation
+    Where another process has taken the run over, it is followed as by any other.
+    """
+
+    def __init__(self, backend: Backend, run: Run, catalog: Catalog, *, follow: Callable[[], Status]) -> None:
         self._backend = backend
         self._run = run
+        self._catalog = catalog
+        self._follow = follow
+        self._generation = catalog.generation(run.run_id)
         self._keys = Keys(run.run_id)
         self._next = 0.0
 
     def __call__(self) -> Status:
+        if not self._catalog.generation(self._run.run_id):
+            return self._follow()
         now = time.monotonic()
         if now >= self._next:
             self._next = now + (_LOOK_FAR_S if self._backend.is_remote else _LOOK_FOR_CANCEL_S)
@@ -335,7 +359,12 @@ class _OwnersLook:
                 self._backend.cancel(self._run, position)
             if self._keys.cancel_run(self._generation) in asked:
                 self._backend.cancel(self._run)
-        return self._backend.poll(self._run)
+        try:
+            return self._backend.poll(self._run)
+        except TakenOverError:
+            self._catalog.let_go(self._run.run_id)
+            self._backend.forget(self._run)
+            return Status(state=State.RUNNING)
 
 
 def current_client(pars: Stacked | None = None) -> Client:

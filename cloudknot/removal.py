@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-from cloudknot.backends import is_remote
+from cloudknot.backends import Backend, is_remote
 from cloudknot.client import Client
 from cloudknot.errors import KnotError, StoreError, UnknownRunError
 from cloudknot.ledger import read_run
@@ -63,15 +63,15 @@ def clobber(client: Client, name: str, *, backend: str, image: str, results: boo
     run_ids = client.jobs(name)
     unfinished = [run_id for run_id in run_ids if not client.find(run_id).done()]
     stopped = [run_id for run_id in unfinished if client.find(run_id).cancel()]
-    own = {(run.backend, run.image) for run in _runs(client, run_ids)} | {(backend, image)}
+    runs = list(_runs(client, run_ids))
     others = {run.image for run in _runs(client, set(client.jobs()) - set(run_ids))}
     for run_id in run_ids:
         client.wait_for_end(run_id)  # a container that is still at an item cannot be removed
     running = sum(not _has_ended(client, run) for run in _runs(client, stopped))
-    removed = [
-        client.backend(place).remove({name for at, name in own if at == place} - others)
-        for place in sorted({place for place, name in own if name})
-    ]
+    images: dict[Backend, set[str]] = {client.backend(backend): {image} if image else set()}
+    for run in runs:
+        images.setdefault(client.backend_of(run), set()).update({run.image} if run.image else ())
+    removed = [place.remove(names - others, name) for place, names in images.items() if names]
     for run_id in run_ids if results else ():
         client.remove(run_id)
     return Clobbered(
@@ -87,7 +87,7 @@ def clobber(client: Client, name: str, *, backend: str, image: str, results: boo
 def _has_ended(client: Client, run: Run) -> bool:
     """Wait until nothing of a run that was stopped runs elsewhere; return whether it came to that."""
     until = time.monotonic() + _GONE_S
-    while is_remote(run.backend) and client.backend(run.backend).look(run).state is State.RUNNING:
+    while is_remote(run.backend) and client.backend_of(run).look(run).state is State.RUNNING:
         if time.monotonic() >= until:
             return False
         time.sleep(_LOOK_S)

@@ -104,6 +104,8 @@ class Run:
         How often an item is tried again.
     budget_usd : float, optional
         What it may cost.
+    address : str
+        Which of several places of its kind; empty where there is one only.
     """
 
     run_id: str
@@ -127,6 +129,7 @@ class Run:
     volumes: tuple[str, ...] = ()
     retry: Retry = field(default_factory=Retry)
     budget_usd: float | None = None
+    address: str = ""
 
     def to_json(self) -> dict[str, Any]:
         """Return the run's record."""

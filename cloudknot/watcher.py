@@ -103,6 +103,9 @@ class Following:
         status = self._look()
         future, outcomes = self._future, self._future.items.outcomes
         positions = outcomes.refresh()
+        if status.is_over and not outcomes.is_complete:
+            outcomes.catch_up()  # what was committed and not announced
+            positions += outcomes.refresh()
         if positions:
             future.settle(future.items.of_positions(positions))
             tell(self._observers, ItemsSettled(run=future.run, counts=future.items.counts))

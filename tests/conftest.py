@@ -66,13 +66,11 @@ def engine() -> Iterator[DockerClient]:
 def lab_box(tmp_path_factory: pytest.TempPathFactory, engine: DockerClient) -> Iterator[Box]:
     """A box with a stack of cloudknot's, for all tests of the session; it runs jobs as processes."""
     folder = tmp_path_factory.mktemp("lab_box")
-    with (
-        running(folder, name=f"lab-{folder.parent.name}-{folder.name}") as box,
-        pytest.MonkeyPatch.context() as monkeypatch,
-    ):
+    with running(folder, name=f"lab-{folder.parent.name}-{folder.name}") as box:
         box.reset(executor="process")
-        enter(box, monkeypatch)
-        make_stack()
+        with pytest.MonkeyPatch.context() as monkeypatch:
+            enter(box, monkeypatch)
+            make_stack()
         yield box
 
 

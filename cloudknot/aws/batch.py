@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 
 from cloudknot.aws.endings import End, explain_end
 from cloudknot.aws.planning import Cause, Ending
+from cloudknot.aws.requests import KNOT_TAG
 from cloudknot.aws.session import Aws
 from cloudknot.aws.substrate import STACK_TAG
 from cloudknot.errors import AwsError
@@ -23,6 +24,8 @@ _LOOKS = 4
 PATIENCE_S = 600.0
 _LONGEST_PAUSE_S = 20.0
 _KNOWN_AFTER_S = 60.0
+# Another person may have removed a definition that was there so long ago.
+_TRUSTED_S = 60.0
 
 
 class JobState(NamedTuple):
@@ -42,6 +45,14 @@ class JobState(NamedTuple):
     running: int
     failed: int
     ending: Ending | None = None
+
+
+class Definition(NamedTuple):
+    """A job definition: its ARN, the Knot's name, and the image."""
+
+    arn: str
+    knot: str
+    image: str
 
 
 class Batch:
@@ -66,12 +77,13 @@ class Batch:
         self._sleep = sleep
         self._clock = clock
         self._definitions: dict[str, str] = {}
+        self._looked_at: dict[str, float] = {}
         self._registered: dict[str, float] = {}
 
     def ensure_definition(self, request: Mapping[str, Any]) -> str:
         """Return the ARN of a job definition; it is registered unless it is there."""
-        name = request["jobDefinitionName"]
-        if name not in self._definitions:
+        name, now = request["jobDefinitionName"], self._clock()
+        if now - self._looked_at.get(name, -_TRUSTED_S) >= _TRUSTED_S:
             found = self._aws.call(
                 "batch", "describe_job_definitions", jobDefinitionName=name, status="ACTIVE"
             )["jobDefinitions"]
@@ -80,7 +92,8 @@ class Batch:
             else:
                 made = self._aws.call("batch", "register_job_definition", **request)
                 self._definitions[name] = made["jobDefinitionArn"]
-                self._registered[made["jobDefinitionArn"]] = self._clock()
+                self._registered[made["jobDefinitionArn"]] = now
+            self._looked_at[name] = now
         return self._definitions[name]
 
     def submit(self, request: Mapping[str, Any], *, patience_s: float = PATIENCE_S) -> str:
@@ -150,16 +163,16 @@ class Batch:
         stream: str | None = container.get("logStreamName")
         return stream
 
-    def definitions_of(self, stack: str, images: Iterable[str]) -> list[tuple[str, str]]:
-        """Return a stack's definitions of these images, as (ARN, image)."""
+    def definitions_of(self, stack: str, images: Iterable[str]) -> list[Definition]:
+        """Return a stack's definitions of these images."""
         meant = set(images)
         listed = self._aws.pages("batch", "describe_job_definitions", "jobDefinitions", status="ACTIVE")
-        found = (
-            (definition["jobDefinitionArn"], definition.get("containerProperties", {}).get("image", ""))
-            for definition in listed
-            if definition.get("tags", {}).get(STACK_TAG) == stack
-        )
-        return [(arn, image) for arn, image in found if image in meant]
+        return [
+            Definition(found["jobDefinitionArn"], found["tags"].get(KNOT_TAG, ""), image)
+            for found in listed
+            if found.get("tags", {}).get(STACK_TAG) == stack
+            and (image := found.get("containerProperties", {}).get("image", "")) in meant
+        ]
 
     def is_in_use(self, definition: str, queues: Iterable[str]) -> bool:
         """Return whether jobs of a definition are still to end in one of these queues."""
@@ -175,7 +188,7 @@ class Batch:
     def deregister(self, definition: str) -> None:
         """Let no new job have a definition."""
         self._aws.call("batch", "deregister_job_definition", jobDefinition=definition)
-        self._definitions.clear()  # it is looked for anew
+        self._looked_at.clear()  # it is looked for anew
 
     def _may_pass(self, error: AwsError, request: Mapping[str, Any]) -> bool:
         """Return whether the same request may do a little later."""

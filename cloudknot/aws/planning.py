@@ -13,6 +13,9 @@ from cloudknot.runner.waves import Span, Wave, WaveChunk
 MOST_CHILDREN = 10_000
 # A job that lasts minutes is worth its start (AWS: group tasks so that a job runs 3-5 minutes).
 TARGET_S = 180.0
+SHORT_S = 60.0
+# Fewer items than make so many jobs of that length are spread over so many, unless these become short.
+_SPREAD = 64
 # Without chunk_size these items run first, one a job: they tell how long an item takes.
 CANARY_JOBS = 20
 # What an item costs a job at least, and what is taken for one whose time is not known.
@@ -78,15 +81,24 @@ def take(spans: Iterable[tuple[int, int]], count: int) -> Iterator[tuple[int, in
         yield first, end
 
 
-def chunk_size_for(item_s: float) -> int:
-    """Return how many items make a job that lasts minutes.
+def chunk_size_for(item_s: float, n_items: int) -> int:
+    """Return how many items make a job that lasts minutes; few items are spread, to be done sooner.
+
+    Parameters
+    ----------
+    item_s : float
+        Seconds that an item takes.
+    n_items : int
+        How many there are.
 
     Examples
     --------
-    >>> chunk_size_for(2.0), chunk_size_for(3600.0)
-    (90, 1)
+    >>> chunk_size_for(2.0, 100_000), chunk_size_for(2.0, 1_000), chunk_size_for(3600.0, 1_000)
+    (90, 30, 1)
     """
-    return max(1, round(TARGET_S / max(item_s, _SHORTEST_ITEM_S)))
+    item_s = max(item_s, _SHORTEST_ITEM_S)
+    most, least = round(TARGET_S / item_s), round(SHORT_S / item_s)
+    return max(1, least, min(most, math.ceil(n_items / _SPREAD)))
 
 
 def make_wave(

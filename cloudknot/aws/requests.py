@@ -39,24 +39,25 @@ def _retries(resources: Resources) -> dict[str, Any]:
 
 # Batch's own timeout is a backstop behind the runner's: it ends the whole job, and is not retried.
 _LEAST_TIMEOUT_S = 60
+_MOST_TIMEOUT_S = 2**31 - 1
 _START_S = 600
 _DEFAULT_EPHEMERAL_GIB = 20
 
 
-def definition_request(image: str, resources: Resources, substrate: Substrate) -> dict[str, Any]:
-    """Return what registers the job definition; its name is the digest of its content.
+def definition_request(run: Run, substrate: Substrate) -> dict[str, Any]:
+    """Return what registers the job definition of a Knot's runs; its name is the digest of its content.
 
     Parameters
     ----------
-    image : str
-        The container image, by its digest.
-    resources : Resources
-        Of which it takes the secrets, and whether it is Fargate's. What a job uses comes with the job.
+    run : Run
+        Of which it has the Knot's name, the image, the secrets, and whether it is Fargate's. What a job uses
+        comes with the job.
     substrate : Substrate
         Whose roles and log group it has.
     """
+    resources = run.resources
     container: dict[str, Any] = {
-        "image": image,
+        "image": run.image,
         "command": list(RUNNER),
         "jobRoleArn": substrate.job_role_arn,
         "executionRoleArn": substrate.execution_role_arn,
@@ -88,7 +89,7 @@ def definition_request(image: str, resources: Resources, substrate: Substrate) -
         "platformCapabilities": ["FARGATE" if resources.fargate else "EC2"],
         "containerProperties": container,
         "propagateTags": True,
-        "tags": {**substrate.tags, STACK_TAG: substrate.stack},
+        "tags": {**substrate.tags, STACK_TAG: substrate.stack, KNOT_TAG: run.name},
     }
     digest = hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:24]
     return {"jobDefinitionName": f"{substrate.stack}-{digest}", **content}
@@ -137,7 +138,7 @@ def longest_seconds(run: Run, wave: Wave) -> int | None:
         return None
     items = max(span.size for span in wave.spans)
     tries = 1 + run.retry.raised + run.retry.lost
-    return max(_LEAST_TIMEOUT_S, int(_START_S + items * tries * (timeout_s + 1)))
+    return min(max(_LEAST_TIMEOUT_S, int(_START_S + items * tries * (timeout_s + 1))), _MOST_TIMEOUT_S)
 
 
 def memory_of(resources: Resources) -> int:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 from cloudknot.backends.prepared import Prepared, Removed
@@ -25,6 +25,10 @@ class Backend(Protocol):
     @property
     def store(self) -> Store:
         """Return the ledger."""
+
+    @property
+    def address(self) -> str:
+        """Say which of several such places it is; empty where there is one only."""
 
     def prepare(self, image: Image, imports: Imports) -> Prepared:
         """Make what a function runs in, unless it is there; a repeat is a look-up."""
@@ -50,8 +54,8 @@ class Backend(Protocol):
     def read_log(self, run: Run, position: int) -> bytes:
         """Return what an item that has not ended has written so far."""
 
-    def remove(self, images: Collection[str]) -> Removed:
-        """Remove these images, unless others use them, and the containers that were made of them."""
+    def remove(self, images: Collection[str], name: str) -> Removed:
+        """Remove these images of a Knot, unless others use them, and what was made of them."""
 
     def teardown(self) -> None:
         """Remove what was made to run runs."""
@@ -138,6 +142,9 @@ def check_backend(name: object) -> str:
     return str(name)
 
 
-def make_backend(name: str, around: Surroundings) -> Backend:
-    """Make a backend by its name."""
+def make_backend(name: str, around: Surroundings, address: str = "") -> Backend:
+    """Make a backend by its name, and its address where it is not the one that is set."""
+    if address:
+        region, _, stack = address.partition("/")
+        around = replace(around, settings=replace(around.settings, region=region, stack=stack))
     return _BACKENDS[check_backend(name)](around)

@@ -85,6 +85,11 @@ class AwsBackend:
         """
         return read_substrate(self.aws, self._stack)
 
+    @property
+    def address(self) -> str:
+        """Return the region and the name of the stack."""
+        return f"{self.aws.region}/{self._stack}"
+
     @cached_property
     def store(self) -> Store:
         """Return the ledger in the stack's bucket."""
@@ -126,9 +131,7 @@ class AwsBackend:
         if generation > 1:
             outcomes.catch_up()
         queue = self.substrate.queue_for(run.resources)
-        definition = self.batch.ensure_definition(
-            definition_request(run.image, run.resources, self.substrate)
-        )
+        definition = self.batch.ensure_definition(definition_request(run, self.substrate))
         tags = {**self.substrate.tags, STACK_TAG: self.substrate.stack}
         place = Place(store=self.store, batch=self.batch, queue=queue, definition=definition, tags=tags)
         batch_run = BatchRun(
@@ -199,19 +202,19 @@ class AwsBackend:
                 self._logs[stream, index] = ItemLog(self.aws, self.substrate.log_group, stream, index)
             return self._logs[stream, index]
 
-    def remove(self, images: Collection[str]) -> Removed:
-        """Remove these images from the repository, and the job definitions that name them.
+    def remove(self, images: Collection[str], name: str) -> Removed:
+        """Remove a Knot's job definitions of these images, and the images that no other Knot has.
 
         What jobs that have not ended still need, perhaps another person's, is kept.
         """
         found = self.batch.definitions_of(self._stack, images)
         queues = set(self.substrate.queues.values())
-        used = {image for arn, image in found if self.batch.is_in_use(arn, queues)}
-        unused = [arn for arn, image in found if image not in used]
-        for arn in unused:
-            self.batch.deregister(arn)
-        removed = self._images.remove(set(images) - used)
-        return Removed(images=removed, definitions=tuple(arn.rpartition("/")[2] for arn in unused))
+        own = [each for each in found if each.knot == name and not self.batch.is_in_use(each.arn, queues)]
+        for each in own:
+            self.batch.deregister(each.arn)
+        kept = {each.image for each in found if each not in own}
+        removed = self._images.remove(set(images) - kept)
+        return Removed(images=removed, definitions=tuple(each.arn.rpartition("/")[2] for each in own))
 
     def teardown(self) -> None:
         """Do nothing: what runs goes on."""

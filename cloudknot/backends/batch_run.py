@@ -23,7 +23,8 @@ from cloudknot.aws.planning import (
     without,
 )
 from cloudknot.aws.requests import CANCELLED, memory_of
-from cloudknot.backends.wave_book import Failure, TakenOverError, WaveBook
+from cloudknot.backends.wave_book import Failure, WaveBook
+from cloudknot.catalog import TakenOverError
 from cloudknot.errors import AwsError, RunOwnedError
 from cloudknot.ledger import Outcomes, write_lost, write_mark
 from cloudknot.money import Budget
@@ -37,11 +38,10 @@ logger = logging.getLogger(__name__)
 
 # Items that are to run again are gathered for so long, so that they make few jobs.
 _GATHER_S = 10.0
-# So often in a row AWS may refuse what is planned before the run is given up.
-_MOST_REFUSALS = 5
+# So long AWS may refuse what is planned, while nothing runs, before the run is given up.
+_GIVE_UP_S = 600.0
 # The thread that looks at all runs must not wait long for one of them.
 _PATIENCE_S = 5.0
-_TAKEN = "another process has taken the run over: attach follows it"
 _FORGOTTEN = Ending(Cause.DIED, "its job has ended, and Batch does not say how")
 
 
@@ -90,7 +90,7 @@ class BatchRun:
         self._again: dict[int, list[Span]] = {}
         self._again_since = 0.0
         self._is_idle = False
-        self._refusals = 0
+        self._refused_since: float | None = None
         self._broken = ""
         self._lock = threading.Lock()
         self._looked_at = clock()
@@ -114,12 +114,18 @@ class BatchRun:
         self._rule = FailureRule(self._run.orders.on_error, self._canaries)
         try:
             self._plan_first()
+            self._book.submit(is_first=True)
         except TakenOverError:
-            raise RunOwnedError(f"run {self._run.run_id}: {_TAKEN}") from None
-        self._book.submit()
+            raise RunOwnedError(f"another process took run {self._run.run_id} just now") from None
 
     def look(self) -> Status:
-        """See what has moved and do what follows from it; whoever calls reads the packs afterwards."""
+        """See what has moved and do what follows from it; whoever calls reads the packs afterwards.
+
+        Raises
+        ------
+        TakenOverError
+            Another process has the run now.
+        """
         with self._lock:
             return self._look()
 
@@ -133,11 +139,13 @@ class BatchRun:
         # What jobs committed before they ended is read since they were seen to be over, and not earlier.
         self._is_idle = self._book.is_idle
         try:
-            self._judge_failures()
+            if self._failures:
+                self._outcomes.catch_up()
             self._watch_rule()
+            self._judge_failures()
             self._failures += self._book.look()
             self._pay()
-            if self._reason or self.is_cancelled:
+            if self._is_ending:
                 return self._wind_down()
         except AwsError as error:
             logger.warning("run %s: %s; it is looked at again", self._run.run_id, error)
@@ -157,6 +165,10 @@ class BatchRun:
     @property
     def _reason(self) -> str:
         return self._rule.reason or (self._budget.reason if self._budget is not None else "")
+
+    @property
+    def _is_ending(self) -> bool:
+        return self.is_cancelled or bool(self._reason)
 
     def _uncovered(self) -> list[tuple[int, int]]:
         """Return the spans that have no outcome and are in no wave."""
@@ -210,21 +222,19 @@ class BatchRun:
         try:
             self._plan_more()
             self._book.submit(patience_s=_PATIENCE_S)
-        except TakenOverError:
-            self._broken = _TAKEN
         except AwsError as error:
             logger.warning("run %s: %s; it is tried again", self._run.run_id, error)
-            self._refusals += not (error.is_throttle or error.is_unsure)
-            if self._refusals >= _MOST_REFUSALS:
+            now = self._clock()
+            self._refused_since = now if self._refused_since is None else self._refused_since
+            if now - self._refused_since > _GIVE_UP_S and not self._book.n_running:
                 self._broken = f"AWS refuses what it needs: {error}"
         else:
-            self._refusals = 0
+            self._refused_since = None
 
     def _judge_failures(self) -> None:
         """Decide on the children that had failed at the last look: what they committed is read since."""
-        if not self._failures:
-            return
-        self._outcomes.catch_up()
+        if self._is_ending:
+            self._failures.clear()  # jobs were ended: what they had not begun was not run, and is not lost
         lost = [gone for failure in self._failures for gone in self._judge(failure)]
         for first, last, tries, reason in merge_lost(lost):
             write_lost(self._store, self._run.run_id, first, last, tries=tries, reason=reason)
@@ -237,8 +247,6 @@ class BatchRun:
         if CANCELLED in failure.ending.reason:
             self.is_cancelled = True  # by another process: its mark is on the way
             return
-        if self._reason and failure.ending.cause is Cause.ENDED_BY_HAND:
-            return  # by this one: what it did not finish was not run
         wave, chunk = failure.wave, failure.wave.chunk(failure.number)
         later = [span for other in self._book.live if other.number > wave.number for span in other.spans]
         deferred = [span for spans in self._again.values() for span in spans if span.size == 1]
@@ -281,9 +289,10 @@ class BatchRun:
         self._plan_rest()
         is_idle = self._is_idle and self._book.is_idle and not self._failures
         if self._again and (is_idle or self._clock() - self._again_since > _GATHER_S):
+            self._outcomes.catch_up()  # an attempt on a machine that was given up may have gone on
             for memory_mib in sorted(self._again):
-                self._plan(self._again[memory_mib], memory_mib)
-                del self._again[memory_mib]
+                if self._plan(self._still_missing(self._again[memory_mib]), memory_mib):
+                    del self._again[memory_mib]
         elif is_idle and not self._again and not self._uncovered():
             self._account_for_the_rest()
 
@@ -310,14 +319,21 @@ class BatchRun:
         item_s = canary_seconds(seconds, len(positions), running_s=running_s)
         if item_s is None and not (self._is_idle and self._book.is_idle and not self._failures):
             return
-        size = self._run.orders.chunk_size or (1 if item_s is None else chunk_size_for(item_s))
+        n_rest = sum(stop - start for start, stop in rest)
+        size = self._run.orders.chunk_size or (1 if item_s is None else chunk_size_for(item_s, n_rest))
         self._plan([Span(start, stop, size) for start, stop in rest], self._memory_mib)
 
-    def _plan(self, spans: Iterable[Span], memory_mib: int) -> None:
+    def _still_missing(self, spans: Iterable[Span]) -> Iterator[Span]:
+        for span in spans:
+            for first, last in self._outcomes.unsettled_spans(span.first, span.last):
+                yield Span(first, last, span.size, span.lost if first == span.first else 0)
+
+    def _plan(self, spans: Iterable[Span], memory_mib: int) -> bool:
         spans = tuple(spans)
-        if spans:
-            defers = self._run.retry.on_oom == "double" and self._larger(memory_mib) > memory_mib
-            self._book.plan(spans, memory_mib=memory_mib, defers_oom=defers)
+        if not spans:
+            return True
+        defers = self._run.retry.on_oom == "double" and self._larger(memory_mib) > memory_mib
+        return self._book.plan(spans, memory_mib=memory_mib, defers_oom=defers)
 
     def _account_for_the_rest(self) -> None:
         """Find what is still missing although nothing runs and nothing is planned."""

@@ -123,11 +123,11 @@ class DockerBackend(Pool[ContainedSpec]):
                 )
         super().submit(run, outcomes, generation)
 
-    def remove(self, images: Collection[str]) -> Removed:
+    def remove(self, images: Collection[str], name: str) -> Removed:
         """Remove these images with the layers that only they have, and this process's containers of them."""
         containers = self.end_idle(lambda spec: spec.container.image in images)
         with self._preparing:
-            removed = [name for name in sorted(images) if remove_image(self._engine, name)]
+            removed = [image for image in sorted(images) if remove_image(self._engine, image)]
             self._told.difference_update(removed)
         return Removed(containers=containers, images=tuple(removed))
 

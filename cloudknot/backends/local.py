@@ -50,7 +50,7 @@ class LocalBackend(Pool[WorkerSpec]):
         """Do nothing: what is installed here is there already."""
         return Prepared()
 
-    def remove(self, images: Collection[str]) -> Removed:
+    def remove(self, images: Collection[str], name: str) -> Removed:
         """Do nothing: there are no images."""
         return Removed()
 

@@ -75,6 +75,7 @@ class Pool(abc.ABC, Generic[S]):
     """
 
     is_remote = False
+    address = ""
 
     def __init__(
         self, store: Store, *, workers: int, memory_mib: float, wake: Callable[[], None] = lambda: None

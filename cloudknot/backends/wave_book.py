@@ -10,7 +10,7 @@ from typing import NamedTuple
 from cloudknot.aws.batch import PATIENCE_S, Batch, JobState
 from cloudknot.aws.planning import Ending, JobSlice, job_of, job_slices, make_wave
 from cloudknot.aws.requests import job_name, submit_request
-from cloudknot.catalog import count_owners
+from cloudknot.catalog import TakenOverError, count_owners
 from cloudknot.ledger import read_mark, write_mark
 from cloudknot.runner.keys import Keys
 from cloudknot.runner.stores import Store
@@ -21,6 +21,7 @@ from cloudknot.runs import Run
 _ARRIVED_S = 3.0
 # A job that was submitted just now may not be described yet.
 _DESCRIBED_AFTER_S = 300.0
+_FEW, _LISTED_S = 100, 30.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,10 +65,7 @@ class _Job:
     is_over: bool = False
     running: int = 0
     failed: set[int] = field(default_factory=set)
-
-
-class TakenOverError(Exception):
-    """Another process has the run now."""
+    listed_at: float = 0.0
 
 
 class WaveBook:
@@ -151,8 +149,13 @@ class WaveBook:
             self._old = {job_id for job_id in self._old if job_id in states and not states[job_id].is_over}
         return not self._old
 
-    def plan(self, spans: Iterable[Span], *, memory_mib: int, defers_oom: bool) -> None:
+    def plan(self, spans: Iterable[Span], *, memory_mib: int, defers_oom: bool) -> bool:
         """Write a wave into the ledger: what is planned is submitted, by whoever has the run then.
+
+        Returns
+        -------
+        bool
+            False where one that an earlier process had just planned must be taken in first.
 
         Raises
         ------
@@ -166,21 +169,31 @@ class WaveBook:
             memory_mib=memory_mib,
             defers_oom=defers_oom,
         )
-        store = self._place.store
-        is_new = wave.number == 0 and self._generation == 1  # the run's id has only just been made
-        is_mine = is_new or count_owners(store, self._run.run_id) == self._generation
-        if not (is_mine and store.put(self._keys.wave(wave.number), wave.encode(), if_absent=True)):
-            raise TakenOverError
+        if not (wave.number == 0 and self._generation == 1):  # then the run's id has only just been made
+            self._check_owner()
+        if not self._place.store.put(self._keys.wave(wave.number), wave.encode(), if_absent=True):
+            self._check_owner()
+            self.restore()
+            return False
         self._waves.append(wave)
         self._unconfirmed[wave.number] = wave
+        return True
 
-    def submit(self, *, patience_s: float = PATIENCE_S) -> None:
-        """Submit the jobs of planned waves that are not submitted yet; see `Batch.submit`."""
+    def submit(self, *, patience_s: float = PATIENCE_S, is_first: bool = False) -> None:
+        """Submit the jobs of planned waves that are not submitted yet; see `Batch.submit`.
+
+        Raises
+        ------
+        TakenOverError
+            Another process has the run, and submits them.
+        """
         place = self._place
         for number, wave in list(self._unconfirmed.items()):
             jobs = {job.part.offset: job_id for job_id, job in self._jobs.items() if job.wave is wave}
             for part in job_slices(wave.n_chunks):
                 if part.offset not in jobs:
+                    if not is_first:
+                        self._check_owner()  # this machine may have slept since it planned them
                     request = submit_request(
                         self._run,
                         wave,
@@ -203,7 +216,10 @@ class WaveBook:
         for job_id, job in active.items():
             state = states.get(job_id)
             if state is not None:
-                if state.failed > len(job.failed):
+                # All failed children are listed each time, so that many are not listed at each look.
+                is_due = state.is_over or len(job.failed) < _FEW or now - job.listed_at > _LISTED_S
+                if state.failed > len(job.failed) and is_due:
+                    job.listed_at = now
                     failures += self._failures_of(job_id, job, state)
                 job.is_over, job.running = state.is_over, state.running
             elif now - job.since > _DESCRIBED_AFTER_S:
@@ -211,10 +227,15 @@ class WaveBook:
         return failures
 
     def terminate(self, reason: str) -> None:
-        """End its jobs."""
+        """End its jobs, and submit none that are planned."""
+        self._unconfirmed.clear()
         for job_id in [job_id for job_id in self._active if job_id not in self._terminated]:
             self._place.batch.terminate([job_id], reason)
             self._terminated.add(job_id)
+
+    def _check_owner(self) -> None:
+        if count_owners(self._place.store, self._run.run_id) != self._generation:
+            raise TakenOverError
 
     @property
     def _active(self) -> dict[str, _Job]:

@@ -41,6 +41,10 @@ class Keys:
         """Return the key that says how the run ended, the n-th time that it was run."""
         return f"{self.prefix}settled/{generation:06d}"
 
+    def released(self, generation: int) -> str:
+        """Return the key that says that the process gave the run back, the n-th time that it was run."""
+        return f"{self.prefix}released/{generation:06d}"
+
     def cancel_run(self, generation: int) -> str:
         """Return the key that asks to cancel the run, the n-th time that it is run."""
         return f"{self.cancels}run-{generation:06d}"

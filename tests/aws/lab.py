@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 
 from cloudknot.aws.blueprint import Blueprint
@@ -29,3 +31,13 @@ def make_stack(name: str = "cloudknot") -> None:
     proposed = stacks.propose(Blueprint(stack=name, bucket=f"{name}-runs", network=network))
     assert proposed is not None
     stacks.carry_out(proposed)
+
+
+def switch_queue(box: Box, queue: str, state: str) -> None:
+    """Switch a queue on or off, and wait until Batch has done so."""
+    batch = box.client("batch")
+    batch.update_job_queue(jobQueue=queue, state=state)
+    end = time.monotonic() + 30
+    while batch.describe_job_queues(jobQueues=[queue])["jobQueues"][0]["status"] != "VALID":
+        assert time.monotonic() < end, f"{queue} is not {state}"
+        time.sleep(0.1)

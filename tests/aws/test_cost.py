@@ -30,9 +30,9 @@ from tests.aws.jobs import GatedJobs
 pytestmark = pytest.mark.aws_box(executor="process", ticking=False)
 HOUR = 3600
 WEEK = 7 * 24 * HOUR
-# Half a c6i.large: 0.085 USD an hour on demand, and of its disk of 30 GiB at 0.08 USD a month.
+# Half a c6i.large: 0.085 USD an hour on demand, and of its disk of 100 GiB at 0.08 USD a month.
 PER_HOUR = 0.0425
-DISK_PER_HOUR = 0.5 * 30 * 0.08 / 730
+DISK_PER_HOUR = 0.5 * 100 * 0.08 / 730
 LARGE = 6000  # MiB that no c6i.large has
 
 
@@ -239,10 +239,10 @@ def test_the_command_tells_a_person_and_a_program(aws_box: Box, tmp_path: Path, 
     ledger.add_wave(0, Span(0, 6, 3), jobs={0: array})
     ledger.add_pack(0, 1.0, 2.0)
     lines = {line[:12].strip(): line[12:].strip() for line in command("cost", "fit").splitlines()}
-    assert lines["Cost"] == "0.088 USD"
+    assert lines["Cost"] == "0.096 USD"
     assert lines["Compute"] == "0.085 USD for 2 h of 2 jobs, 2 attempts"
     assert lines["cut short"].startswith("0.085 USD of it")
-    assert lines["Per item"] == "0.044 USD for each of 2 items"
+    assert lines["Per item"] == "0.048 USD for each of 2 items"
     assert "50% of c6i.large" in lines["Prices"]
     record = json.loads(command("cost", "fit-1", "--json"))
     assert record["usd"] == pytest.approx(2 * (PER_HOUR + DISK_PER_HOUR), rel=1e-4)
@@ -255,7 +255,7 @@ def test_the_command_says_what_is_from_the_ledger(aws_box: Box, tmp_path: Path, 
     ledger.add_wave(0, Span(0, 6, 6), jobs={0: "long-ago"})
     ledger.add_pack(0, *[600.0] * 6)
     told = command("cost", "fit-1")
-    assert "0.044 USD" in told
+    assert "0.048 USD" in told
     assert "Batch has forgotten 1 job: of these what their items took, without starts and retries" in told
 
 

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
-from cloudknot.aws.logs import GROUP, ItemLog, read_item_log
+from cloudknot.aws.logs import ItemLog, read_item_log
 from cloudknot.aws.session import Aws
 from cloudknot.cli.logs import follow_log, unseen
 from cloudknot.errors import AwsError
@@ -17,6 +17,7 @@ from cloudknot.testing.faults import Throttle
 
 pytestmark = pytest.mark.aws_box(executor="process")
 
+GROUP = "/aws/batch/job"
 STREAM = "definition/default/1234"
 
 

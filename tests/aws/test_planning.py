@@ -91,10 +91,18 @@ def test_the_first_wave_is_a_canary_unless_the_chunk_size_is_given() -> None:
 
 
 @pytest.mark.parametrize(
-    ("item_s", "size"), [(0.0, 18_000), (0.001, 18_000), (1.0, 180), (60.0, 3), (1000.0, 1)]
+    ("item_s", "n_items", "size"),
+    [
+        (0.0, 10**7, 18_000),
+        (1.0, 10**6, 180),
+        (1.0, 7_000, 110),
+        (1.0, 100, 60),
+        (60.0, 10_000, 3),
+        (1000.0, 10, 1),
+    ],
 )
-def test_a_job_lasts_minutes(item_s: float, size: int) -> None:
-    assert chunk_size_for(item_s) == size
+def test_a_job_lasts_minutes_and_few_items_are_spread(item_s: float, n_items: int, size: int) -> None:
+    assert chunk_size_for(item_s, n_items) == size
 
 
 def test_half_of_the_canaries_tell_how_long_an_item_takes() -> None:

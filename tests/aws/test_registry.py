@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 from collections.abc import Iterator
 from typing import Any
 
@@ -20,7 +21,7 @@ from tests.box.registry_rig import make_image
 
 pytestmark = pytest.mark.aws_box(executor="process")
 
-NAME = "cloudknot-test/pushed"
+NAME = f"cloudknot-test/pushed-{os.getpid()}"  # of this process alone
 
 
 @pytest.fixture
@@ -193,7 +194,7 @@ def test_images_are_deleted_a_hundred_in_a_request(aws_box: Box, builder: Engine
 
 def test_a_missing_image_is_the_engines_own_failure(aws_box: Box, builder: Engine) -> None:
     registry = Registry(Aws(), make_repository(aws_box))
-    with pytest.raises(EngineError, match="cloudknot-test/pushed:3"):
+    with pytest.raises(EngineError, match=f"{NAME}:3"):
         push(registry, builder, 3)
 
 

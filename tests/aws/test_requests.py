@@ -47,29 +47,32 @@ def submitted(run: Run = RUN, *, size: int = 5, part: JobSlice = ARRAY) -> dict[
     )
 
 
+def defined(substrate: Substrate = SUBSTRATE, *, image: str = IMAGE, **resources: Any) -> dict[str, Any]:
+    return definition_request(replace(RUN, image=image, resources=Resources(**resources)), substrate)
+
+
 def test_a_definition_is_named_by_its_content() -> None:
-    one = definition_request(IMAGE, Resources(), SUBSTRATE)
+    one = defined()
     assert one["jobDefinitionName"].startswith("cloudknot-")
-    assert one == definition_request(IMAGE, Resources(vcpus=4, memory_mib=9000, timeout_s=60), SUBSTRATE)
+    assert one == defined(vcpus=4, memory_mib=9000, timeout_s=60)
     others = [
-        definition_request(IMAGE.replace("a" * 64, "b" * 64), Resources(), SUBSTRATE),
-        definition_request(IMAGE, Resources(secrets={"TOKEN": SECRET}), SUBSTRATE),
-        definition_request(IMAGE, Resources(fargate=True), SUBSTRATE),
-        definition_request(IMAGE, Resources(), replace(SUBSTRATE, job_role_arn="arn:aws:iam::1:role/other")),
+        defined(image=IMAGE.replace("a" * 64, "b" * 64)),
+        defined(secrets={"TOKEN": SECRET}),
+        defined(fargate=True),
+        defined(replace(SUBSTRATE, job_role_arn="arn:aws:iam::1:role/other")),
+        definition_request(replace(RUN, image=IMAGE, name="another"), SUBSTRATE),
     ]
-    assert len({one["jobDefinitionName"], *(other["jobDefinitionName"] for other in others)}) == 5
+    assert len({one["jobDefinitionName"], *(other["jobDefinitionName"] for other in others)}) == 6
 
 
 def test_a_secret_is_named_and_its_value_is_nowhere() -> None:
-    container = definition_request(IMAGE, Resources(secrets={"TOKEN": SECRET}), SUBSTRATE)[
-        "containerProperties"
-    ]
+    container = defined(secrets={"TOKEN": SECRET})["containerProperties"]
     assert container["secrets"] == [{"name": "TOKEN", "valueFrom": SECRET}]
     assert "TOKEN" not in [pair["name"] for pair in container["environment"]]
 
 
 def test_a_job_on_fargate_has_a_network_and_the_right_processors() -> None:
-    request = definition_request(IMAGE, Resources(fargate=True, arch="arm64", volume_gib=50), SUBSTRATE)
+    request = defined(fargate=True, arch="arm64", volume_gib=50)
     container = request["containerProperties"]
     assert request["platformCapabilities"] == ["FARGATE"]
     assert container["networkConfiguration"] == {"assignPublicIp": "ENABLED"}
@@ -100,6 +103,11 @@ def test_batch_itself_tries_again_for_losses_of_the_platform_only(fargate: bool,
     assert first == {"onStatusReason": reclaimed, "action": "RETRY"}
     assert last == {"onReason": "*", "action": "EXIT"}
     assert len(strategy["evaluateOnExit"]) == 5  # Batch takes no more
+
+
+def test_batchs_own_timeout_fits_its_integer() -> None:
+    wave = make_wave(0, [Span(0, 20_000, 18_000)], generation=1, memory_mib=1024)
+    assert longest_seconds(replace(RUN, resources=Resources(timeout_s=43_200)), wave) == 2**31 - 1
 
 
 def test_batchs_own_timeout_is_a_backstop_behind_all_tries() -> None:

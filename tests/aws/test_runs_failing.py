@@ -195,8 +195,10 @@ def test_a_run_goes_on_when_its_process_is_killed_and_another_attaches(
     assert process.stdout is not None
     run_id = process.stdout.readline().strip()
     process.kill()
+    shown = script.run(f"from cloudknot.cli import main; main(['show', {run_id!r}])")
+    assert "running" in shown
+    assert f"cloudknot resume {run_id}" in shown
     gate.touch()
-    assert "running" in script.run(f"from cloudknot.cli import main; main(['show', {run_id!r}])")
     code = f"import cloudknot as ck; print(sum(ck.attach({run_id!r}).result(timeout=50)))"
     assert script.run(code).strip() == str(sum(range(30)))
 

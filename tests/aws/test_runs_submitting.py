@@ -19,7 +19,7 @@ from cloudknot.config import Settings
 from cloudknot.errors import AwsError
 from cloudknot.testing import Box
 from cloudknot.testing.faults import ResetConnection, ServerError, Stale, Throttle
-from tests.aws.lab import make_stack
+from tests.aws.lab import make_stack, switch_queue
 from tests.conftest import Script
 
 
@@ -142,7 +142,7 @@ def test_a_client_killed_while_it_submits_loses_nothing_and_submits_nothing_twic
     process = script.start(textwrap.dedent(code).replace("KILLED_AT", str(killed_at)))
     _, err = process.communicate(timeout=60)
     assert process.returncode in (0, -9), err
-    found = script.run("import cloudknot as ck; print(*(run for run in ck.client.current_client().jobs()))")
+    found = script.run("from cloudknot.client import current_client; print(*current_client().jobs())")
     if not found.split():
         assert jobs_of(aws_lab, "killed") == []  # nothing was known of it yet, and nothing had begun
         return
@@ -182,14 +182,13 @@ def test_a_definition_and_a_job_that_aws_does_not_know_yet(aws_lab: Box, far: Cl
 
 def test_a_run_that_aws_refuses_leaves_nothing(aws_lab: Box, far: Client, home: Path) -> None:
     knot = Knot(square, backend="aws", client=far, spot=True)
-    batch = aws_lab.client("batch")
     queue = read_substrate(Aws(), "cloudknot").queues["x86-spot"]
-    batch.update_job_queue(jobQueue=queue, state="DISABLED")
+    switch_queue(aws_lab, queue, "DISABLED")
     try:
         with pytest.raises(AwsError, match=r"[Dd]isabled|not.*ENABLED"):
             knot.map(range(3))
     finally:
-        batch.update_job_queue(jobQueue=queue, state="ENABLED")
+        switch_queue(aws_lab, queue, "ENABLED")
     assert far.jobs() == []
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import boto3
 import pytest
 
-from cloudknot.aws.logs import GROUP, ItemLog, read_item_log
+from cloudknot.aws.logs import ItemLog, read_item_log
 from cloudknot.aws.session import Aws
 from cloudknot.ledger import Outcomes
 from cloudknot.runner.envelopes import Outcome
@@ -25,6 +25,7 @@ from tests.runner.test_supervisor import make_run, values_of
 
 pytestmark = pytest.mark.aws_box(executor="process")
 
+GROUP = "/aws/batch/job"
 BUCKET = "brains"
 RULES = [
     {"onStatusReason": "Host EC2*", "action": "RETRY"},
