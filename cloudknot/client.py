@@ -7,7 +7,6 @@ import dataclasses
 import datetime
 import os
 import threading
-import time
 from collections.abc import Callable, Iterable
 from typing import Any
 from weakref import WeakValueDictionary
@@ -16,7 +15,7 @@ from cloudknot.aws.estimating import estimate_on_aws
 from cloudknot.backends import Backend, Surroundings, is_remote, make_backend
 from cloudknot.backends.prepared import Prepared
 from cloudknot.calls import CallFuture
-from cloudknot.catalog import Catalog, TakenOverError, count_owners
+from cloudknot.catalog import Catalog, count_owners
 from cloudknot.checks import check_budget
 from cloudknot.config import Settings, check_home, load_settings
 from cloudknot.display import JobRow
@@ -24,8 +23,9 @@ from cloudknot.errors import InputError
 from cloudknot.events import Observer, RunSubmitted, tell
 from cloudknot.futures import MapFuture
 from cloudknot.items import Items
-from cloudknot.ledger import Counts, Outcomes, cancelled_positions, read_mark, read_run, write_mark, write_run
+from cloudknot.ledger import Counts, Outcomes, read_mark, read_run, write_mark, write_run
 from cloudknot.money import Estimate
+from cloudknot.owning import OwnersLook
 from cloudknot.places import Stacked, settings_on
 from cloudknot.progress import make_build_line, make_progress_bar
 from cloudknot.runner.keys import Keys
@@ -37,9 +37,6 @@ from cloudknot.specs import Image, Resources
 from cloudknot.submission import Request, Submission, check_python, stage, stage_again
 from cloudknot.watcher import FAR, HERE, Following, Pace, Watcher
 
-# How often the process that runs a run looks whether another one asks to cancel it.
-_LOOK_FOR_CANCEL_S = 1.0
-_LOOK_FAR_S = 5.0
 # So long is waited for the workers of a run that was cancelled.
 _END_S = 30.0
 
@@ -132,7 +129,7 @@ class Client:
 
     def is_abandoned(self, run: Run) -> bool:
         """Return whether a run goes on elsewhere while no living process has it, and none has ended it."""
-        if not is_remote(run.backend) or run.run_id in self._active:
+        if not is_remote(run.backend) or self.catalog.generation(run.run_id):
             return False
         store = self.store_of(run.run_id)
         if self.catalog.is_owned(store, run.run_id):
@@ -248,7 +245,7 @@ class Client:
         tell(self._observers, RunSubmitted(run=run, counts=future.items.counts))
         following = Following(
             future,
-            _OwnersLook(backend, run, self.catalog, follow=lambda: self._look(backend.store, run)),
+            OwnersLook(backend, run, self.catalog, follow=lambda: self._look(backend.store, run)),
             observers=self._observers,
             on_end=self._write_end,
             pace=self._pace(run),
@@ -331,40 +328,6 @@ class Client:
         ended = self._active.get(run_id)
         if ended is not None:
             ended.wait(_END_S)
-
-
-class _OwnersLook:
-    """Asks the place, and now and then whether another process wants to cancel.
-
-    Where another process has taken the run over, it is followed as by any other.
-    """
-
-    def __init__(self, backend: Backend, run: Run, catalog: Catalog, *, follow: Callable[[], Status]) -> None:
-        self._backend = backend
-        self._run = run
-        self._catalog = catalog
-        self._follow = follow
-        self._generation = catalog.generation(run.run_id)
-        self._keys = Keys(run.run_id)
-        self._next = 0.0
-
-    def __call__(self) -> Status:
-        if not self._catalog.generation(self._run.run_id):
-            return self._follow()
-        now = time.monotonic()
-        if now >= self._next:
-            self._next = now + (_LOOK_FAR_S if self._backend.is_remote else _LOOK_FOR_CANCEL_S)
-            asked = set(self._backend.store.list(self._keys.cancels))
-            for position in cancelled_positions(asked, self._run.run_id):
-                self._backend.cancel(self._run, position)
-            if self._keys.cancel_run(self._generation) in asked:
-                self._backend.cancel(self._run)
-        try:
-            return self._backend.poll(self._run)
-        except TakenOverError:
-            self._catalog.let_go(self._run.run_id)
-            self._backend.forget(self._run)
-            return Status(state=State.RUNNING)
 
 
 def current_client(pars: Stacked | None = None) -> Client:

@@ -24,7 +24,7 @@ LAYERS = [
     | {"templates"},
     {"ledger", "items", "opening", "events", "display", "catalog", "backends", "aws"},
     {"calls", "failures", "futures", "progress"},
-    {"submission", "watcher", "cost", "pars"},
+    {"submission", "watcher", "cost", "pars", "owning"},
     {"client", "removal"},
     {"knot", "docker_image"},
     {"cli", "__init__"},

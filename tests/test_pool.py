@@ -33,11 +33,11 @@ def test_a_run_that_comes_while_workers_are_to_end_gets_others(tmp_path: Path) -
     store = FileStore(tmp_path / "store")
     pool = LocalBackend(store, home=tmp_path / "home", workers=1)
     first, second = make_run(store, [-1]), make_run(store, [-2])
-    pool.submit(first)
+    pool.submit(first, Outcomes(pool.store, first.run_id, first.orders.count), 1)
     wait_until(lambda: is_done(store, first))
     [slot] = pool._slots
     with pool._changed:  # as another thread's clobber leaves it, which has not let go of the lock for long
         slot.should_end = True
-    pool.submit(second)
+    pool.submit(second, Outcomes(pool.store, second.run_id, second.orders.count), 1)
     wait_until(lambda: is_done(store, second))
     pool.teardown()

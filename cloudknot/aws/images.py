@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import re
 import shlex
 import threading
@@ -15,9 +14,9 @@ from cloudknot.aws.session import Aws
 from cloudknot.backends.prepared import Prepared
 from cloudknot.context import HOME
 from cloudknot.docker_engine.connection import Engine
-from cloudknot.docker_engine.images import find_image, remove_image, run_probe
+from cloudknot.docker_engine.images import find_image, run_probe
 from cloudknot.errors import EngineError, ImageError
-from cloudknot.images import digest_request, find_recipe, look_up_recipe, make_image, name_of_digest
+from cloudknot.images import digest_request, find_recipe, look_up_recipe, make_image
 from cloudknot.reach import Imports
 from cloudknot.requirements import Needs, capture
 from cloudknot.runner.stores import FileStore
@@ -108,7 +107,7 @@ class RemoteImages:
         return Prepared(image=name, by_value=needs.by_value)
 
     def remove(self, images: Collection[str]) -> tuple[str, ...]:
-        """Remove images from ECR, and from this machine's engine; return the names of those that were there.
+        """Remove images from ECR; return the names of those that were there. Builds on this machine stay.
 
         Parameters
         ----------
@@ -128,7 +127,7 @@ class RemoteImages:
         for request, name in list(self._ready.items()):
             if name in gone:
                 self._ready.pop(request, None)
-        return (*gone, *filter(self._remove_here, map(name_of_digest, sorted(deleted.tags))))
+        return tuple(gone)
 
     def _provide(self, image: Image, needs: Needs, request: str) -> str:
         tag = self._digest_here(image, needs) or self._noted(request)
@@ -170,12 +169,6 @@ class RemoteImages:
                 f"the image is not in {self._registry.uri} and must be built on this machine: {error}"
             ) from error
         return engine
-
-    def _remove_here(self, name: str) -> bool:
-        """Remove an image from the engine, if there is one; what a container uses stays."""
-        with contextlib.suppress(EngineError):
-            return remove_image(self._engine(), name)
-        return False
 
     def _digest_here(self, image: Image, needs: Needs) -> str | None:
         """Return the image's digest as the engine knows it; None without an engine, or without the base."""

@@ -24,7 +24,10 @@ _HOUR_S = 3600
 @run_argument
 @click.option("--json", "as_json", is_flag=True, help="Print the cost as JSON.")
 def command(run: str, as_json: bool) -> None:
-    """Tell what a run has cost: from the times of its jobs, and prices of AWS."""
+    """Tell what a run has cost.
+
+    It goes by the times of its jobs, and prices of AWS.
+    """
     client = current_client()
     future, settings = find_run(client, run), client.settings
     cost = cost_of(

@@ -231,9 +231,9 @@ def test_what_is_removed_is_told_and_made_again_when_it_is_needed(desk: Desk) ->
     image = desk.prepare(remote)
     [tag] = desk.tags
     others = [f"{desk.uri}@sha256:{'0' * 64}", f"elsewhere/lab@{image.partition('@')[2]}"]
-    assert remote.remove([image, *others]) == (image, f"cloudknot:{tag}")
+    assert remote.remove([image, *others]) == (image,)
     assert desk.tags == []
-    assert find_image(desk.engine, f"cloudknot:{tag}") is None
+    assert find_image(desk.engine, f"cloudknot:{tag}") is not None  # Knots in containers here may need it
     assert remote.remove([image]) == ()
     assert desk.prepare(remote).startswith(f"{desk.uri}@sha256:")
     assert desk.tags == [tag]

@@ -239,9 +239,10 @@ def test_the_end_of_the_interpreter_does_not_wait_for_jobs(script: Script, other
 
 def test_ctrl_c_in_result_leaves_the_run_going(script: Script, place: str) -> None:
     process = script.start(
-        HALF_DONE
+        HALF_DONE.rpartition("print")[0]
         + """
 try:
+    print(future.run_id, flush=True)
     future.result()
 except KeyboardInterrupt:
     print("interrupted", flush=True)

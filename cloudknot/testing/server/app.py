@@ -218,16 +218,18 @@ class _Record:
         return _send(self.start, *error_response(self.request, code, message, status))
 
     def counted(self, body: Iterable[bytes]) -> Iterator[bytes]:
-        """Pass the answer on, and write the call down when it has gone."""
-        size = 0
+        """Pass the answer on; who has the whole of it finds the call written down."""
+        size, held = 0, b""
         try:
             for part in body:
-                size += len(part)
-                yield part
+                if held:
+                    yield held
+                size, held = size + len(part), part
         finally:
             if close := getattr(body, "close", None):
                 close()
             self._write(size)
+        yield held
 
     def _write(self, size: int) -> None:
         self._world.journal.write(
