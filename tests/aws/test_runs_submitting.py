@@ -169,8 +169,8 @@ def test_a_submission_that_never_arrived_is_sent_again(aws_lab: Box, far: Client
 
 def test_throttling_fails_no_run(aws_lab: Box, far: Client) -> None:
     aws_lab.add_fault(Throttle(service="batch", operation="SubmitJob", times=2))
-    aws_lab.add_fault(Throttle(service="batch", operation="Describe*", share=0.7))
-    aws_lab.add_fault(Throttle(service="s3", share=0.2))
+    aws_lab.add_fault(Throttle(service="batch", operation="Describe*", times=4))
+    aws_lab.add_fault(Throttle(service="s3", share=0.05))
     assert Knot(square, backend="aws", client=far).map(range(3)).result(timeout=120) == [0, 1, 4]
 
 

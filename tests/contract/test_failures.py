@@ -367,6 +367,7 @@ class TestOnError:
         assert len(future.failed) == 59
         assert not any(isinstance(item.exception(), CallSkippedError) for item in future)
 
+    @pytest.mark.many_jobs
     def test_auto_goes_on_when_they_fail_differently(self, make_knot: MakeKnot) -> None:
         def fail(x: int) -> None:
             if x == 11:
@@ -377,11 +378,13 @@ class TestOnError:
         future.exception()
         assert not any(isinstance(item.exception(), CallSkippedError) for item in future)
 
+    @pytest.mark.many_jobs
     def test_auto_never_stops_a_map_of_fewer(self, make_knot: MakeKnot) -> None:
         future = make_knot(lambda x: 1 // (x - x)).map(range(19))
         future.exception()
         assert all(isinstance(item.exception(), ZeroDivisionError) for item in future)
 
+    @pytest.mark.many_jobs
     def test_continue_never_stops(self, make_knot: MakeKnot) -> None:
         future = make_knot(lambda x: 1 // (x - x)).map(range(60), on_error="continue")
         future.exception()
@@ -475,6 +478,7 @@ class TestCancel:
         assert make_knot(abs).map([-1]).result(timeout=20) == [1]
 
 
+@pytest.mark.many_jobs
 def test_a_child_that_an_item_forked_does_not_speak_for_it(make_knot: MakeKnot) -> None:
     def daemonise(x: int) -> int:
         if os.fork() == 0:
@@ -494,6 +498,7 @@ def test_a_callback_that_leaves_does_not_end_the_watcher(make_knot: MakeKnot, ca
     assert make_knot(abs).map([-3]).result(timeout=20) == [3]
 
 
+@pytest.mark.many_jobs
 def test_many_may_cancel_at_once(make_knot: MakeKnot) -> None:
     knot = make_knot(time.sleep)
     for _ in range(10):

@@ -325,6 +325,7 @@ class TestClobber:
         assert not (client.settings.home / "runs" / run_id).exists()
 
 
+@pytest.mark.many_jobs
 def test_many_processes_at_once_lose_nothing(script: Script, other: Client, place: str) -> None:
     n_processes = 3 if place == "aws" else 12  # each of its jobs there loads a client of S3's
     code = (
@@ -341,6 +342,7 @@ def test_many_processes_at_once_lose_nothing(script: Script, other: Client, plac
     assert all(job.done() and len(job.result()) == 3 for job in jobs)
 
 
+@pytest.mark.many_jobs
 def test_a_forked_child_can_map_too(script: Script) -> None:
     out = script.run(
         """
@@ -512,6 +514,7 @@ def test_a_cancelled_item_stays_cancelled_when_the_run_is_resumed(script: Script
     wait_until(resumed[3].cancelled)
 
 
+@pytest.mark.many_jobs
 def test_the_end_of_a_run_is_written_down_for_others(script: Script, other: Client) -> None:
     process = script.start(
         "import time\nimport cloudknot as ck\n"

@@ -11,12 +11,15 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from cloudknot import Knot
 from tests.conftest import wait_until
 
 MakeKnot = Callable[..., Knot[Any]]
 
 
+@pytest.mark.many_jobs
 def test_each_item_has_its_own_output(make_knot: MakeKnot) -> None:
     def talk(x: int) -> None:
         print(f"subject {x}")

@@ -231,6 +231,7 @@ def test_no_two_items_share_a_random_state(make_knot: MakeKnot) -> None:
     assert len({pair[0] for pair in pairs}) == len({pair[1] for pair in pairs}) == 40
 
 
+@pytest.mark.many_jobs
 @pytest.mark.parametrize("draw", [random.random, np.random.rand, functools.partial(random.uniform, 0, 1)])
 def test_a_random_function_of_a_module_is_not_shipped_with_its_state(
     make_knot: MakeKnot, draw: Callable[..., float]
@@ -240,6 +241,7 @@ def test_a_random_function_of_a_module_is_not_shipped_with_its_state(
     assert len(set(values)) == 45
 
 
+@pytest.mark.many_jobs
 @pytest.mark.parametrize("make", [np.random.default_rng, random.Random, np.random.RandomState])
 def test_a_generator_that_the_function_uses_gives_no_number_twice(
     make_knot: MakeKnot, make: Callable[[], Any]
@@ -359,6 +361,7 @@ def test_an_async_function_is_refused(make_knot: MakeKnot) -> None:
         make_knot(fetch)
 
 
+@pytest.mark.many_jobs
 def test_what_items_of_a_map_leave_behind_does_not_reach_the_next(make_knot: MakeKnot) -> None:
     def litter(_: int) -> None:
         os.chdir("/")
