@@ -57,8 +57,15 @@ def choose_run(given: str, known: Sequence[str]) -> str:
 
 
 def find_run(client: Client, given: str) -> MapFuture[Any]:
-    """Return the futures of the run that is meant."""
-    return client.find(choose_run(given, client.jobs()))
+    """Return the futures of the run that is meant; by its whole id also of one in the stack's bucket."""
+    try:
+        run_id = choose_run(given, client.jobs())
+    except UnknownRunError as unknown:
+        try:
+            return client.find(given)
+        except UnknownRunError:
+            raise unknown from None
+    return client.find(run_id)
 
 
 def _complete(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import textwrap
-import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +13,7 @@ import pytest
 from cloudknot import Knot, attach
 from cloudknot.aws.session import Aws
 from cloudknot.aws.substrate import read_substrate
+from cloudknot.cli import main
 from cloudknot.client import Client
 from cloudknot.config import Settings
 from cloudknot.errors import AwsError
@@ -200,10 +200,5 @@ def test_a_run_is_found_from_another_machine(
     monkeypatch.setenv("CLOUDKNOT_HOME", str(tmp_path / "elsewhere"))
     monkeypatch.setenv("CLOUDKNOT_BACKEND", "aws")
     assert attach(future.run_id).result(timeout=60) == [0, 1, 4]
-
-
-def wait_for(condition: Callable[[], object], timeout_s: float = 60) -> None:
-    until = time.monotonic() + timeout_s
-    while not condition():
-        assert time.monotonic() < until, "it did not come about in time"
-        time.sleep(0.1)
+    monkeypatch.setenv("CLOUDKNOT_HOME", str(tmp_path / "elsewhere still"))
+    assert main(["show", future.run_id]) == 0
