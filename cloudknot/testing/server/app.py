@@ -2,7 +2,7 @@
 
 import json
 import logging
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from http import HTTPStatus
 from typing import Any
@@ -21,9 +21,10 @@ from cloudknot.testing.iam.values import Ask, Principal
 from cloudknot.testing.server.control import Control
 from cloudknot.testing.server.deletions import answers_by_key, deleting
 from cloudknot.testing.server.moto_answers import MotoAnswers
+from cloudknot.testing.server.records import Record, send
 from cloudknot.testing.server.tags import tags_of
 from cloudknot.testing.server.world import World
-from cloudknot.testing.wire.requests import WireRequest, error_response, read_request
+from cloudknot.testing.wire.requests import WireRequest, read_request
 
 __all__ = ["Door"]
 
@@ -63,7 +64,7 @@ class Door:
 
     def _aws(self, environ: _Environ, start_response: _Start) -> Iterable[bytes]:
         request = read_request(environ)
-        record = _Record(self._world, request, environ, start_response)
+        record = Record(self._world.journal, self._world.clock.now, request, environ, start_response)
         try:
             check(environ, request, secret_of)
             who = _who(request, self._world.settings.account_id)
@@ -104,7 +105,7 @@ class Door:
             current.needed.reset(needed)
             current.principal.reset(principal)
 
-    def _permitted(self, record: "_Record", who: Principal) -> _App:
+    def _permitted(self, record: Record, who: Principal) -> _App:
         def answer(environ: _Environ, start_response: _Start) -> Iterable[bytes]:
             request, account = record.request, self._world.settings.account_id
             record.asks = asks_of(
@@ -133,7 +134,7 @@ class Door:
 
         return answer
 
-    def _service(self, record: "_Record", who: Principal) -> _App:
+    def _service(self, record: Record, who: Principal) -> _App:
         if record.request.service == "batch":
             return self._batch(record)
 
@@ -147,7 +148,7 @@ class Door:
 
         return answer
 
-    def _batch(self, record: "_Record") -> _App:
+    def _batch(self, record: Record) -> _App:
         request = record.request
 
         def answer(environ: _Environ, start_response: _Start) -> Iterable[bytes]:
@@ -163,7 +164,7 @@ class Door:
                 return record.refuse("ServerException", words, HTTPStatus.INTERNAL_SERVER_ERROR)
             body = json.dumps(reply).encode()
             headers = [("Content-Type", "application/json"), ("Content-Length", str(len(body)))]
-            return _send(start_response, HTTPStatus.OK, headers, body)
+            return send(start_response, HTTPStatus.OK, headers, body)
 
         return answer
 
@@ -181,7 +182,7 @@ def _who(request: WireRequest, account_id: str) -> Principal:
     return who
 
 
-def _denied(record: "_Record", who: Principal, ask: Ask) -> Iterable[bytes] | None:
+def _denied(record: Record, who: Principal, ask: Ask) -> Iterable[bytes] | None:
     """Return the refusal of a permission, or None where it is granted."""
     status, code, message = _refusal(record.request, who, ask)
     return record.refuse(code, message, status) if code else None
@@ -191,60 +192,3 @@ def _refusal(request: WireRequest, who: Principal, ask: Ask) -> tuple[int, str, 
     """Return status, code and words of a refusal; no words where the permission is granted."""
     decision = decide_with_resource(who, ask)
     return (0, "", "") if decision.is_allowed else denial(request, who, ask, decision)
-
-
-class _Record:
-    """One call on its way into the journal."""
-
-    def __init__(self, world: World, request: WireRequest, environ: _Environ, start: _Start) -> None:
-        self.request = request
-        self.principal = ""
-        self.asks: Sequence[Ask] = ()
-        self.needed: list[Ask] = []
-        self._world = world
-        self._sent = int(environ.get("CONTENT_LENGTH") or 0)
-        self._start = start
-        self._status = 0
-        self._error = ""
-
-    def start(self, status: str, headers: list[tuple[str, str]], *rest: Any) -> Any:
-        """Take note of the status, and pass it on."""
-        self._status = int(status.split(maxsplit=1)[0])
-        return self._start(status, headers, *rest)
-
-    def refuse(self, code: str, message: str, status: int) -> Iterable[bytes]:
-        """Answer with an error in AWS's shape."""
-        self._error = code
-        return _send(self.start, *error_response(self.request, code, message, status))
-
-    def counted(self, body: Iterable[bytes]) -> Iterator[bytes]:
-        """Pass the answer on; who has the whole of it finds the call written down."""
-        size, held = 0, b""
-        try:
-            for part in body:
-                if held:
-                    yield held
-                size, held = size + len(part), part
-        finally:
-            if close := getattr(body, "close", None):
-                close()
-            self._write(size)
-        yield held
-
-    def _write(self, size: int) -> None:
-        self._world.journal.write(
-            at=self._world.clock.now(),
-            principal=self.principal,
-            service=self.request.service,
-            operation=self.request.operation or "",
-            actions=tuple((ask.action, ask.resource) for ask in (*self.asks, *self.needed)),
-            status=self._status,
-            error=self._error,
-            sent_bytes=self._sent,
-            received_bytes=size,
-        )
-
-
-def _send(start: _Start, status: int, headers: Sequence[tuple[str, str]], body: bytes) -> Iterable[bytes]:
-    start(f"{status} {HTTPStatus(status).phrase}", list(headers))
-    return [body]
