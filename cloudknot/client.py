@@ -78,19 +78,21 @@ class Client:
         run = dataclasses.replace(staged.run, address=backend.address)
         return self._start(backend, staged._replace(run=run))
 
-    def prepare(self, backend: str, func: Callable[..., Any], image: Image) -> Prepared:
+    def prepare(self, backend: str, func: Callable[..., Any], image: Image, resources: Resources) -> Prepared:
         """Have what a function runs in made, unless it is there.
 
         Raises
         ------
         InputError
-            The function, or a module that it needs, cannot travel.
+            The place does not have the resources, or the function, or a module that it needs, cannot travel.
         EngineError, ImageError
             There is no docker engine, or the image could not be made.
         """
         if backend == "local":  # nothing is needed there, and packing a function takes time
             return Prepared()
-        return self.backend(backend).prepare(image, pack(func).imports)
+        place = self.backend(backend)
+        place.check(resources)
+        return place.prepare(image, pack(func).imports)
 
     def attach(self, run_id: str) -> MapFuture[Any] | CallFuture[Any]:
         """Return the futures of a run; one on AWS that no living process has is taken over."""
@@ -182,6 +184,7 @@ class Client:
                 f"retry_failed cannot change arch: the image of {run.run_id} is for {run.resources.arch}; "
                 "make a Knot with the other arch and map the failed inputs again"
             )
+        backend.check(wanted)
         again = stage_again(
             run, indices, backend.store, _now(), func=func, resources=wanted, prepare=backend.prepare
         )

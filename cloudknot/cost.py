@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 from cloudknot.aws.planning import job_slices
 from cloudknot.aws.prices import price_of
 from cloudknot.aws.session import Aws
+from cloudknot.aws.substrate import DISK_GIB
 from cloudknot.aws.times import JobTime, job_times
 from cloudknot.ledger import read_mark, write_mark
 from cloudknot.money import Price
@@ -172,7 +173,16 @@ class _Ran(NamedTuple):
     item_s: float
 
 
-def cost_of(run: Run, store: Store, aws: Aws, *, ended: int, now: float, home: Path | None = None) -> Cost:
+def cost_of(
+    run: Run,
+    store: Store,
+    aws: Aws,
+    *,
+    ended: int,
+    now: float,
+    disk_gib: int = DISK_GIB,
+    home: Path | None = None,
+) -> Cost:
     """Return what a run has cost so far, and keep in its ledger what is final.
 
     Parameters
@@ -183,6 +193,8 @@ def cost_of(run: Run, store: Store, aws: Aws, *, ended: int, now: float, home: P
         Where it is.
     aws : Aws
         Of the region in which its jobs are; not asked where the run is on this machine.
+    disk_gib : int
+        The disk of its stack's machines, where it asks for no other.
     ended : int
         Items that have ended.
     now : float
@@ -201,7 +213,7 @@ def cost_of(run: Run, store: Store, aws: Aws, *, ended: int, now: float, home: P
     costs = {job_id: JobCost.from_json(record) for job_id, record in kept.items()}
     missing = [job for job in submitted if job.job_id not in costs]
     if missing:
-        pricer = _Pricer(run, aws, home, now)
+        pricer = _Pricer(run, aws, disk_gib, home, now)
         ran = _ask(run, store, aws, missing)
         found = {job.job_id: pricer.cost(job, ran[job.job_id]) for job in missing}
         # What Batch does not know may be too new for it; what it has forgotten can be read again.
@@ -272,9 +284,10 @@ def _item_seconds(
 class _Pricer:
     """Prices jobs: each at the price of the middle of its time."""
 
-    def __init__(self, run: Run, aws: Aws, home: Path | None, now: float) -> None:
+    def __init__(self, run: Run, aws: Aws, disk_gib: int, home: Path | None, now: float) -> None:
         self._run = run
         self._aws = aws
+        self._disk_gib = disk_gib
         self._home = home
         self._now = now
         self._prices: dict[tuple[int, int | None], Price] = {}
@@ -309,6 +322,6 @@ class _Pricer:
             resources = replace(self._run.resources, memory_mib=memory_mib)
             at = None if hour is None else datetime.datetime.fromtimestamp(hour * _HOUR_S, datetime.UTC)
             self._prices[memory_mib, hour] = price_of(
-                self._aws, resources, region=self._aws.region, home=self._home, at=at
+                self._aws, resources, region=self._aws.region, disk_gib=self._disk_gib, home=self._home, at=at
             )
         return self._prices[memory_mib, hour]

@@ -189,7 +189,7 @@ class Knot(Generic[R]):
         if volumes is None:  # what is set for containers on this machine matters nowhere else
             volumes = self._client.settings.volumes if self.backend == "docker" else ()
         self.volumes = check_volumes(volumes)
-        self._prepared = self._client.prepare(self.backend, func, self.image)
+        self._prepared = self._client.prepare(self.backend, func, self.image, self.resources)
 
     def submit(self, *args: Any, **kwargs: Any) -> CallFuture[R]:
         """Run the function once, on these arguments.

@@ -10,7 +10,7 @@ from typing import Any
 
 from cloudknot.arches import ARM
 from cloudknot.aws.pools import Pool, logical_name
-from cloudknot.aws.substrate import STACK_TAG, read_parameters, read_pools, read_tags
+from cloudknot.aws.substrate import DISK_GIB, MAX_VCPUS, STACK_TAG, read_parameters, read_pools, read_tags
 from cloudknot.errors import InputError
 from cloudknot.templates import render_template
 
@@ -96,8 +96,8 @@ class Blueprint:
     pools: tuple[Pool, ...] = STANDARD_POOLS
     makes_bucket: bool = True
     keeps_bucket: bool = False
-    max_vcpus: int = 256
-    volume_gib: int = 100
+    max_vcpus: int = MAX_VCPUS
+    volume_gib: int = DISK_GIB
     gpu_types: tuple[str, ...] = ("g4dn",)
     keep_days: int = 90
     log_days: int = 90

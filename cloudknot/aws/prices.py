@@ -12,14 +12,15 @@ from cloudknot.aws.pools import pool_of
 from cloudknot.aws.price_table import Machine
 from cloudknot.aws.session import Aws
 from cloudknot.aws.shares import jobs_per_machine, share_of, smallest_fitting, wanted_types
+from cloudknot.aws.substrate import DISK_GIB
 from cloudknot.errors import AwsError, InputError
 from cloudknot.money import Price, describe_usd
 from cloudknot.sizes import size_on_batch
 from cloudknot.specs import Resources
 
 _HOURS_A_MONTH = 730
-# The disk that a stack's machines have where nothing else is said, and what Fargate gives without pay.
-_DISK_GIB, _FREE_FARGATE_GIB = 100, 20
+# The disk that Fargate gives without pay.
+_FREE_FARGATE_GIB = 20
 _MIB_A_GIB = 1024
 
 
@@ -28,6 +29,7 @@ def price_of(
     resources: Resources,
     *,
     region: str,
+    disk_gib: int = DISK_GIB,
     home: Path | None = None,
     at: datetime.datetime | None = None,
     clock: Callable[[], float] = time.time,
@@ -46,6 +48,8 @@ def price_of(
         What the job asks for.
     region : str
         Where.
+    disk_gib : int
+        The disk of a stack's machines where the job asks for no other.
     home : Path, optional
         The folder of the ledger, where prices are remembered for a day.
     at : datetime, optional
@@ -80,10 +84,10 @@ def price_of(
             code="PriceUnknown",
         )
     machine = min(offered, key=lambda one: (prices[one.name] * share_of(one, resources), one.name))
-    return _price_on(market, machine, prices[machine.name], resources)
+    return _price_on(market, machine, prices[machine.name], resources, disk_gib)
 
 
-def _price_on(market: Market, machine: Machine, usd: float, resources: Resources) -> Price:
+def _price_on(market: Market, machine: Machine, usd: float, resources: Resources, disk_gib: int) -> Price:
     highest, remark = usd, ""
     if resources.spot == "prefer" or resources.bid_percentage is not None:
         on_demand = market.on_demand([machine]).get(machine.name, usd)
@@ -94,7 +98,7 @@ def _price_on(market: Market, machine: Machine, usd: float, resources: Resources
     share, fitting = share_of(machine, resources), jobs_per_machine(machine, resources)
     if resources.spot == "prefer":
         remark = f"; counted as Spot, up to {describe_usd(highest * share)} an hour where it is on demand"
-    disk_gib = resources.volume_gib or _DISK_GIB
+    disk_gib = resources.volume_gib or disk_gib
     return Price(
         usd_per_hour=usd * share,
         usd_per_hour_high=highest / fitting,

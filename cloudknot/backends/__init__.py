@@ -13,7 +13,7 @@ from cloudknot.ledger import Outcomes
 from cloudknot.reach import Imports
 from cloudknot.runner.stores import Store
 from cloudknot.runs import Run, Status
-from cloudknot.specs import Image
+from cloudknot.specs import Image, Resources
 
 
 class Backend(Protocol):
@@ -29,6 +29,9 @@ class Backend(Protocol):
     @property
     def address(self) -> str:
         """Say which of several such places it is; empty where there is one only."""
+
+    def check(self, resources: Resources) -> None:
+        """Refuse resources that this place does not have, before anything is made."""
 
     def prepare(self, image: Image, imports: Imports) -> Prepared:
         """Make what a function runs in, unless it is there; a repeat is a look-up."""

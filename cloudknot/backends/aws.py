@@ -20,6 +20,7 @@ from cloudknot.backends.batch_run import BatchRun
 from cloudknot.backends.prepared import Prepared, Removed
 from cloudknot.backends.wave_book import Place, WaveBook, child_of, read_jobs
 from cloudknot.docker_engine.connection import Engine
+from cloudknot.errors import InputError
 from cloudknot.ledger import Outcomes
 from cloudknot.money import Budget, Meter
 from cloudknot.reach import Imports
@@ -28,7 +29,7 @@ from cloudknot.runner.shards import decode_indices
 from cloudknot.runner.stores import S3Store, Store
 from cloudknot.runner.waves import Wave, read_wave
 from cloudknot.runs import Run, State, Status
-from cloudknot.specs import Image
+from cloudknot.specs import Image, Resources
 
 
 class AwsBackend:
@@ -105,6 +106,22 @@ class AwsBackend:
             default_base=self._default_base,
             tell=self._tell,
         )
+
+    def check(self, resources: Resources) -> None:
+        """Refuse what jobs of the stack cannot have.
+
+        Raises
+        ------
+        NotConfiguredError
+            There is no such stack.
+        InputError
+            The stack has no such machines, or may not hand out such secrets.
+        """
+        try:
+            self.substrate.check(resources)
+        except InputError:
+            del self.substrate  # somebody may have configured it since it was read
+            self.substrate.check(resources)
 
     def prepare(self, image: Image, imports: Imports) -> Prepared:
         """Have the image in the stack's repository, unless it is there.
@@ -222,7 +239,10 @@ class AwsBackend:
     def _budget(self, run: Run, outcomes: Outcomes) -> Budget | None:
         if run.budget_usd is None:
             return None
-        price = price_of(self.aws, run.resources, region=self.substrate.region, home=self._home)
+        stack = self.substrate
+        price = price_of(
+            self.aws, run.resources, region=stack.region, disk_gib=stack.volume_gib, home=self._home
+        )
         return Budget(run.budget_usd, price, meter=Meter(outcomes.item_s))
 
     def _waves(self, run: Run) -> list[Wave]:

@@ -106,6 +106,9 @@ class Pool(abc.ABC, Generic[S]):
             Whether the person's own modules may be other ones now than those that the run has.
         """
 
+    def check(self, resources: Resources) -> None:
+        """Refuse nothing: who asks for more than this machine has gets all that it has."""
+
     def submit(self, run: Run, outcomes: Outcomes, generation: int) -> None:
         """Queue a run, or what is left of it."""
         task = self._make_task(run, outcomes, generation)

@@ -10,6 +10,7 @@ import click
 from rich.table import Table
 
 from cloudknot.aws.session import Aws
+from cloudknot.aws.substrate import DISK_GIB, find_substrate
 from cloudknot.cli.choosing import find_run, run_argument
 from cloudknot.cli.wording import count
 from cloudknot.client import current_client
@@ -30,12 +31,16 @@ def command(run: str, as_json: bool) -> None:
     """
     client = current_client()
     future, settings = find_run(client, run), client.settings
+    region, _, stack = future.run.address.partition("/")
+    aws = Aws(profile=settings.profile, region=region or settings.region)
+    found = find_substrate(aws, stack) if stack else None
     cost = cost_of(
         future.run,
         client.store_of(future.run_id),
-        Aws(profile=settings.profile, region=settings.region),
+        aws,
         ended=future.items.outcomes.counts.ended,
         now=time.time(),
+        disk_gib=found.volume_gib if found else DISK_GIB,
         home=settings.home,
     )
     if as_json:

@@ -75,6 +75,49 @@ def test_the_command_names_a_stack_that_is_not_the_usual_one() -> None:
         substrate(stack="lab").queue_for(Resources(arch="arm64"))
 
 
+LAB = "arn:aws:secretsmanager:us-east-1:123456789012:secret:lab"
+PARAMETER = "arn:aws:ssm:us-east-1:123456789012:parameter/lab/key"
+
+
+@pytest.mark.parametrize(
+    ("allowed", "arn"),
+    [
+        ((f"{LAB}-a1b2c3",), f"{LAB}-a1b2c3"),
+        ((f"{LAB}-a1b2c3",), f"{LAB}-a1b2c3:password::"),
+        ((f"{LAB}-a1b2c3",), LAB),
+        ((PARAMETER, f"{LAB}*"), f"{LAB}-a1b2c3"),
+        ((PARAMETER,), PARAMETER),
+        (None, PARAMETER),  # the role is somebody else's, who knows
+    ],
+)
+def test_secrets_that_the_stack_may_hand_out_are_taken(allowed: tuple[str, ...] | None, arn: str) -> None:
+    substrate(secret_arns=allowed).check(Resources(secrets={"KEY": arn}))
+
+
+@pytest.mark.parametrize(
+    ("allowed", "arn", "named"),
+    [
+        ((), f"{LAB}-a1b2c3:password::", f"{LAB}-a1b2c3"),
+        ((f"{LAB}-a1b2c3",), f"{LAB}oratory-d4e5f6", f"{LAB}oratory-d4e5f6"),
+        ((f"{PARAMETER}s",), PARAMETER, PARAMETER),
+    ],
+)
+def test_a_secret_that_the_stack_may_not_hand_out_names_the_command_that_allows_it(
+    allowed: tuple[str, ...], arn: str, named: str
+) -> None:
+    with pytest.raises(InputError, match="may not be given the secret KEY") as caught:
+        substrate(stack="lab", secret_arns=allowed).check(Resources(secrets={"KEY": arn}))
+    assert f"'cloudknot configure --stack lab --secret {named}' allows it" in str(caught.value)
+
+
+def test_more_processors_than_the_stack_ever_has_are_refused() -> None:
+    substrate(max_vcpus=64).check(Resources(vcpus=64))
+    with pytest.raises(
+        InputError, match=r"vcpus=65 is more than .* 64: ask for less, or 'cloudknot configure"
+    ):
+        substrate(max_vcpus=64).check(Resources(vcpus=65))
+
+
 def test_instance_types_say_which_processors_they_have() -> None:
     names = {"c7g": "arm64", "g4dn.xlarge": "x86_64", "x2gd.metal": "arm64", "u-6tb1.metal": "x86_64"}
     for name, arch in {**names, "m6i-flex.large": "x86_64", "im4gn.large": "arm64"}.items():
@@ -206,6 +249,7 @@ def test_what_a_stack_offers_is_read_by_one_request(aws_box: Box) -> None:
     assert read.bucket == "cloudknot-123456789012-us-east-1"
     assert read.tags == {"cloudknot:stack": "cloudknot"}
     assert read.assigns_public_ip
+    assert (read.max_vcpus, read.volume_gib, read.secret_arns) == (256, 100, ())
     for arn in read.queues.values():
         assert (
             aws_box.client("batch").describe_job_queues(jobQueues=[arn])["jobQueues"][0]["state"] == "ENABLED"
