@@ -79,6 +79,7 @@ class Batch:
         self._definitions: dict[str, str] = {}
         self._looked_at: dict[str, float] = {}
         self._registered: dict[str, float] = {}
+        self._unsure: set[str] = set()
 
     def ensure_definition(self, request: Mapping[str, Any]) -> str:
         """Return the ARN of a job definition; it is registered unless it is there."""
@@ -100,7 +101,7 @@ class Batch:
         """Submit a job once, whatever becomes of the connection; return its id.
 
         SubmitJob has no token, so a request whose answer is missing is not sent again before the job was
-        looked for by its name.
+        looked for by its name, by a later call neither.
 
         Parameters
         ----------
@@ -114,18 +115,22 @@ class Batch:
         AwsError
             AWS refused.
         """
-        until = self._clock() + patience_s
+        name, until = request["jobName"], self._clock() + patience_s
         for attempt in itertools.count():
             try:
-                reply = self._aws.call("batch", "submit_job", retries=False, **request)
+                job_id = self._find_soon(request) if name in self._unsure else None
+                if job_id is None:
+                    reply = self._aws.call("batch", "submit_job", retries=False, **request)
+                    job_id = str(reply["jobId"])
             except AwsError as error:
+                if error.is_unsure:
+                    self._unsure.add(name)
                 if self._clock() >= until or not self._may_pass(error, request):
                     raise
-                if error.is_unsure and (found := self._find_soon(request)) is not None:
-                    return found
                 self._pause(attempt)
             else:
-                return str(reply["jobId"])
+                self._unsure.discard(name)
+                return job_id
         raise AssertionError  # itertools.count never ends
 
     def find_jobs(self, queue: str, prefix: str) -> dict[str, str]:

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
 import pytest
 
-from cloudknot.aws.batch import ending_of, state_of
+from cloudknot.aws.batch import Batch, ending_of, state_of
 from cloudknot.aws.planning import Cause, JobSlice, make_wave
 from cloudknot.aws.requests import definition_request, longest_seconds, submit_request
 from cloudknot.aws.substrate import STACK_TAG, Substrate
+from cloudknot.errors import AwsError
 from cloudknot.runner.orders import Orders
 from cloudknot.runner.waves import Span
 from cloudknot.runs import Run
@@ -142,3 +144,33 @@ def test_an_array_is_counted_by_its_parent() -> None:
         "arrayProperties": {"size": 9, "statusSummary": {"RUNNING": 4, "FAILED": 2}},
     }
     assert state_of(array) == (False, 4, 2, None)
+
+
+class LossyAws:
+    """Takes jobs, and is out of reach from then on: no answer comes, until it is back."""
+
+    def __init__(self) -> None:
+        self.jobs: list[str] = []
+        self.is_away = False
+
+    def call(self, service: str, operation: str, *, retries: bool, **request: Any) -> dict[str, str]:
+        assert operation == "submit_job"
+        self.jobs.append(request["jobName"])
+        self.is_away = True
+        raise AwsError("no answer", code="ReadTimeoutError", is_unsure=True)
+
+    def pages(self, service: str, operation: str, key: str, **request: Any) -> Iterator[dict[str, Any]]:
+        if self.is_away:
+            raise AwsError("no way there", code="EndpointConnectionError", is_unsure=True)
+        for number, name in enumerate(self.jobs):
+            yield {"jobName": name, "jobId": f"job-{number}", "createdAt": number}
+
+
+def test_a_job_whose_answer_was_lost_is_looked_for_by_a_later_call_too() -> None:
+    aws: Any = LossyAws()
+    batch = Batch(aws, sleep=lambda seconds: None)
+    with pytest.raises(AwsError):
+        batch.submit(submitted(), patience_s=0)
+    aws.is_away = False
+    assert batch.submit(submitted(), patience_s=0) == "job-0"
+    assert aws.jobs == [submitted()["jobName"]]
