@@ -19,7 +19,7 @@ from cloudknot.catalog import Catalog, count_owners
 from cloudknot.checks import check_budget
 from cloudknot.config import Settings, check_home, load_settings
 from cloudknot.display import JobRow
-from cloudknot.errors import InputError
+from cloudknot.errors import InputError, NotConfiguredError, RunOwnedError, StoreError, UnknownRunError
 from cloudknot.events import Observer, RunSubmitted, tell
 from cloudknot.futures import MapFuture
 from cloudknot.items import Items
@@ -97,14 +97,20 @@ class Client:
     def attach(self, run_id: str) -> MapFuture[Any] | CallFuture[Any]:
         """Return the futures of a run; one on AWS that no living process has is taken over."""
         with self._lock:
-            is_known = run_id in self._active or run_id in self._futures
-        run = None if is_known else read_run(self.store_of(run_id), run_id)
-        if run is not None and self.is_abandoned(run):
-            self.catalog.own(self.store_of(run_id), run_id)
-            future = self._run(self.backend_of(run), run)
-        else:
-            future = self.find(run_id)
+            known = self._futures.get(run_id)
+            is_here = run_id in self._active or (known is not None and known.state is State.DONE)
+        run = None if is_here else read_run(self.store_of(run_id), run_id)
+        taken = self._take_over(run) if run is not None and self.is_abandoned(run) else None
+        future = self.find(run_id) if taken is None else taken
         return future[0] if future.run.is_single else future
+
+    def _take_over(self, run: Run) -> MapFuture[Any] | None:
+        """Go on with a run that no living process has; None where another thread or process was faster."""
+        try:
+            self.catalog.own(self.store_of(run.run_id), run.run_id)
+            return self._run(self.backend_of(run), run)
+        except RunOwnedError:
+            return None
 
     def find(self, run_id: str) -> MapFuture[Any]:
         """Return the map future of a run; see `attach`."""
@@ -139,6 +145,15 @@ class Client:
         keys, generation = Keys(run.run_id), count_owners(store, run.run_id)
         ends = (keys.settled(generation), keys.cancel_run(generation), keys.stopped(generation))
         return all(read_mark(store, key) is None for key in ends)
+
+    def is_going_on(self, run_id: str) -> bool:
+        """Return whether a living process has a run, or jobs of it run elsewhere."""
+        store = self.store_of(run_id)
+        if self.catalog.is_owned(store, run_id):
+            return True
+        with contextlib.suppress(UnknownRunError, StoreError, NotConfiguredError):
+            return self._look(store, read_run(store, run_id)).state is State.RUNNING
+        return False
 
     def _pace(self, run: Run) -> Pace:
         return FAR if is_remote(run.backend) else HERE

@@ -95,13 +95,12 @@ def _has_ended(client: Client, run: Run) -> bool:
 
 
 def prune(client: Client, before: datetime.datetime) -> list[str]:
-    """Remove the runs that were made before a time, unless they run or a later one needs them."""
+    """Remove the runs that were made before a time, unless they go on, or a later one needs them."""
     entries = client.catalog.entries()
     old = [
         entry.run_id
         for entry in entries
-        if datetime.datetime.fromisoformat(entry.created) < before
-        and not client.catalog.is_owned(client.open_store(entry.store), entry.run_id)
+        if datetime.datetime.fromisoformat(entry.created) < before and not client.is_going_on(entry.run_id)
     ]
     kept = {entry.run_id for entry in entries} - set(old)
     needed = {needed for run_id in kept for needed in _ancestors(client, run_id)}

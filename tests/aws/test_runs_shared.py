@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import datetime
+import subprocess
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -15,12 +18,13 @@ from cloudknot.aws.substrate import read_substrate
 from cloudknot.client import Client
 from cloudknot.config import Settings
 from cloudknot.ledger import Outcomes
+from cloudknot.removal import prune
 from cloudknot.runner.envelopes import Envelope, Outcome
 from cloudknot.runner.keys import Keys
 from cloudknot.runner.stores import FileStore
 from cloudknot.runs import State, Status
 from cloudknot.testing import Box
-from cloudknot.testing.faults import ServerError
+from cloudknot.testing.faults import ServerError, SlowConnection
 from cloudknot.watcher import Following
 from tests.aws.lab import make_stack, switch_queue
 from tests.conftest import Script, wait_until
@@ -45,6 +49,18 @@ def waiting(gate: Path) -> Callable[[int], int]:
         return x
 
     return wait
+
+
+def begin(script: Script, gate: Path, n_items: int) -> tuple[subprocess.Popen[str], str]:
+    """Have another process start a map whose items wait; return it, and the run's id."""
+    process = script.start(
+        "import pathlib, time\nimport cloudknot as ck\n"
+        f"gate = pathlib.Path({str(gate)!r})\n"
+        "def wait(x):\n    while not gate.exists(): time.sleep(0.05)\n    return x\n"
+        f"print(ck.Knot(wait).map(range({n_items})).run_id, flush=True)\ntime.sleep(60)\n"
+    )
+    assert process.stdout is not None
+    return process, process.stdout.readline().strip()
 
 
 class Heard:
@@ -121,14 +137,7 @@ def test_items_behind_a_failure_that_stops_the_map_were_not_run_and_can_be(far: 
 def test_an_attach_that_failed_can_be_tried_again(
     aws_lab: Box, far: Client, script: Script, gate: Path
 ) -> None:
-    process = script.start(
-        "import pathlib, time\nimport cloudknot as ck\n"
-        f"gate = pathlib.Path({str(gate)!r})\n"
-        "def wait(x):\n    while not gate.exists(): time.sleep(0.05)\n    return x\n"
-        "print(ck.Knot(wait).map(range(3)).run_id, flush=True)\ntime.sleep(60)\n"
-    )
-    assert process.stdout is not None
-    run_id = process.stdout.readline().strip()
+    process, run_id = begin(script, gate, 3)
     process.kill()
     process.wait()
     aws_lab.add_fault(ServerError(service="batch", operation="DescribeJobDefinitions", times=8))
@@ -136,6 +145,49 @@ def test_an_attach_that_failed_can_be_tried_again(
         far.attach(run_id)
     gate.touch()
     assert far.attach(run_id).result(timeout=60) == [0, 1, 2]
+
+
+def test_a_run_that_was_followed_is_taken_over_when_its_process_is_gone(
+    far: Client, script: Script, gate: Path
+) -> None:
+    process, run_id = begin(script, gate, 30)
+    followed = far.attach(run_id)
+    assert far.catalog.generation(run_id) == 0
+    process.kill()
+    process.wait()
+    taken = far.attach(run_id)
+    assert far.catalog.generation(run_id) == 2
+    gate.touch()
+    assert taken.result(timeout=60) == list(range(30))
+    assert followed.result(timeout=60) == list(range(30))
+
+
+def test_of_two_threads_that_attach_one_follows_the_other(
+    aws_lab: Box, far: Client, script: Script, gate: Path
+) -> None:
+    process, run_id = begin(script, gate, 3)
+    process.kill()
+    process.wait()
+    aws_lab.add_fault(SlowConnection(service="batch", operation="DescribeJobDefinitions", delay_s=1.0))
+    gate.touch()
+    with ThreadPoolExecutor(2) as threads:
+        futures = list(threads.map(far.attach, [run_id] * 2))
+    assert [future.result(timeout=60) for future in futures] == [[0, 1, 2]] * 2
+
+
+def test_pruning_leaves_a_run_that_goes_on_without_a_process(
+    far: Client, script: Script, gate: Path, home: Path
+) -> None:
+    process, run_id = begin(script, gate, 3)
+    process.kill()
+    process.wait()
+    done = Knot(abs, client=far).map([-1])
+    assert done.result() == [1]
+    tomorrow = datetime.datetime.now(datetime.UTC) + datetime.timedelta(days=1)
+    assert prune(Client(Settings(home=home, backend="aws", progress=False)), tomorrow) == [done.run_id]
+    gate.touch()
+    assert far.attach(run_id).result(timeout=60) == [0, 1, 2]
+    assert run_id in prune(far, tomorrow)
 
 
 def test_a_run_taken_over_elsewhere_is_followed_to_its_end(
