@@ -198,6 +198,23 @@ def judge(
     return Verdict(((first, first + 1),), (*rest, *behind))
 
 
+def join(positions: Iterable[int]) -> list[tuple[int, int]]:
+    """Return ascending positions as spans.
+
+    Examples
+    --------
+    >>> join([3, 4, 5, 9])
+    [(3, 6), (9, 10)]
+    """
+    spans: list[tuple[int, int]] = []
+    for position in positions:
+        if spans and spans[-1][1] == position:
+            spans[-1] = spans[-1][0], position + 1
+        else:
+            spans.append((position, position + 1))
+    return spans
+
+
 def without(spans: Iterable[tuple[int, int]], covered: Iterable[Span]) -> list[tuple[int, int]]:
     """Return spans without the positions that others cover.
 
@@ -275,8 +292,19 @@ def job_of(wave: Wave, chunk: int) -> JobSlice:
     return next(part for part in job_slices(wave.n_chunks) if part.offset <= chunk < part.offset + part.size)
 
 
-def larger_memory(memory_mib: int, first_mib: int, max_memory_mib: int | None) -> int:
+def larger_memory(
+    memory_mib: int, first_mib: int, max_memory_mib: int | None, *, sizes: Sequence[int] | None = None
+) -> int:
     """Return the memory of an item's next try after it ran out of it; the same where there is no more.
+
+    Parameters
+    ----------
+    memory_mib, first_mib : int
+        What it had, and what it began with.
+    max_memory_mib : int, optional
+        The most that it may be given.
+    sizes : sequence of int, optional
+        Those that there are, on Fargate; None: any.
 
     Examples
     --------
@@ -284,7 +312,11 @@ def larger_memory(memory_mib: int, first_mib: int, max_memory_mib: int | None) -
     (2048, 1500, 1500)
     """
     most = first_mib * 2**_MOST_DOUBLINGS if max_memory_mib is None else max_memory_mib
-    return max(memory_mib, min(2 * memory_mib, most))
+    wanted = min(2 * memory_mib, most)
+    if sizes is None:
+        return max(memory_mib, wanted)
+    larger = [size for size in sizes if memory_mib < size <= most]
+    return min((size for size in larger if size >= wanted), default=max(larger, default=memory_mib))
 
 
 def canary_seconds(seconds: Sequence[float], n_canaries: int, *, running_s: float) -> float | None:

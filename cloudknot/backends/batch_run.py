@@ -17,6 +17,7 @@ from cloudknot.aws.planning import (
     chunk_size_for,
     chunks_at,
     first_spans,
+    join,
     judge,
     larger_memory,
     merge_lost,
@@ -33,6 +34,7 @@ from cloudknot.runner.keys import Keys
 from cloudknot.runner.stores import Store
 from cloudknot.runner.waves import Span
 from cloudknot.runs import CANARY_ITEMS, FailureRule, Run, State, Status
+from cloudknot.sizes import FARGATE
 
 logger = logging.getLogger(__name__)
 
@@ -262,7 +264,9 @@ class BatchRun:
         self._gather(wave.memory_mib, verdict.again)
 
     def _larger(self, memory_mib: int) -> int:
-        return larger_memory(memory_mib, self._memory_mib, self._run.retry.max_memory_mib)
+        wanted = self._run.resources
+        sizes = FARGATE[wanted.vcpus] if wanted.fargate else None
+        return larger_memory(memory_mib, self._memory_mib, self._run.retry.max_memory_mib, sizes=sizes)
 
     def _gather(self, memory_mib: int, spans: Iterable[Span]) -> None:
         for span in spans:
@@ -273,13 +277,16 @@ class BatchRun:
     def _gather_deferred(self) -> None:
         """Find the items that ran out of memory and were left to a larger job."""
         prefix = self._keys.deferrals
+        found: dict[int, list[int]] = {}
         for key in self._store.list(prefix) if any(wave.defers_oom for wave in self._book.live) else ():
             position, memory_mib = map(int, key[len(prefix) :].split("-"))
+            if self._outcomes.outcome(position) is None:
+                found.setdefault(memory_mib, []).append(position)
+        for memory_mib, positions in found.items():
             larger = self._larger(memory_mib)
-            is_known = any(span.first == position for span in self._again.get(larger, ()))
-            is_planned = any(wave.memory_mib > memory_mib for wave, _ in chunks_at(self._book.live, position))
-            if not (is_known or is_planned or self._outcomes.outcome(position) is not None):
-                self._gather(larger, [Span(position, position + 1, 1)])
+            planned = [wave.spans for wave in self._book.live if wave.memory_mib > memory_mib]
+            known = itertools.chain(*planned, self._again.get(larger, ()))
+            self._gather(larger, [Span(*span, 1) for span in without(join(positions), known)])
 
     def _plan_more(self) -> None:
         if not self._book.live:

@@ -189,7 +189,9 @@ class WaveBook:
         """
         place = self._place
         for number, wave in list(self._unconfirmed.items()):
-            jobs = {job.part.offset: job_id for job_id, job in self._jobs.items() if job.wave is wave}
+            jobs = {
+                job.part.offset: job_id for job_id, job in self._jobs.items() if job.wave.number == number
+            }
             for part in job_slices(wave.n_chunks):
                 if part.offset not in jobs:
                     if not is_first:
@@ -258,7 +260,7 @@ class WaveBook:
         return 1
 
     def _follow(self, wave: Wave, part: JobSlice, job_id: str | None) -> None:
-        if job_id is not None:
+        if job_id is not None and job_id not in self._jobs:  # else it keeps what is known of its children
             self._jobs[job_id] = _Job(wave=wave, part=part, since=self._clock())
 
 

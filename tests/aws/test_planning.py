@@ -24,6 +24,7 @@ from cloudknot.aws.planning import (
     without,
 )
 from cloudknot.runner.waves import Span, WaveChunk
+from cloudknot.sizes import FARGATE
 
 POSITIONS = st.integers(0, 60)
 SPANS = st.lists(st.tuples(POSITIONS, st.integers(1, 9)), max_size=6).map(
@@ -158,3 +159,22 @@ def test_memory_is_doubled_up_to_a_limit() -> None:
     assert [larger_memory(mib, 1000, None) for mib in (1000, 2000, 4000, 8000)] == [2000, 4000, 8000, 8000]
     assert larger_memory(1000, 1000, 1500) == 1500
     assert larger_memory(1500, 1000, 1500) == 1500
+
+
+@pytest.mark.parametrize(
+    ("vcpus", "memory_mib", "max_memory_mib", "tries"),
+    [
+        (1, 2048, None, [4096, 8192, 8192]),
+        (1, 3072, None, [6144, 8192, 8192]),
+        (1, 2048, 5000, [4096, 4096]),
+        (0.25, 512, None, [1024, 2048, 2048]),
+        (32, 61440, None, [122880, 249856, 249856]),
+    ],
+)
+def test_on_fargate_memory_is_doubled_within_its_sizes(
+    vcpus: float, memory_mib: int, max_memory_mib: int | None, tries: list[int]
+) -> None:
+    found = [memory_mib]
+    for _ in tries:
+        found.append(larger_memory(found[-1], memory_mib, max_memory_mib, sizes=FARGATE[vcpus]))
+    assert found[1:] == tries
