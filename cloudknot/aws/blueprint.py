@@ -111,8 +111,7 @@ class Blueprint:
 
     def __post_init__(self) -> None:
         check_stack(self.stack)
-        if not _BUCKET.fullmatch(self.bucket):
-            raise InputError(f"bucket {self.bucket!r} will not do: use 3 to 63 of a-z, 0-9, '-' and '.'")
+        check_bucket(self.bucket)
         if self.log_days not in LOG_DAYS:
             raise InputError(f"log_days must be one of {', '.join(map(str, LOG_DAYS))}, not {self.log_days}")
         if len(self.tags) > _MAX_TAGS:
@@ -264,6 +263,19 @@ def check_stack(name: str) -> str:
         raise InputError(
             f"stack {name!r} will not do: use 2 to 32 of a-z, 0-9 and single '-', with a letter first"
         )
+    return name
+
+
+def check_bucket(name: str) -> str:
+    """Return the name if a bucket can have it.
+
+    Raises
+    ------
+    InputError
+        It has other characters, or too few or too many.
+    """
+    if not _BUCKET.fullmatch(name):
+        raise InputError(f"bucket {name!r} will not do: use 3 to 63 of a-z, 0-9, '-' and '.'")
     return name
 
 

@@ -20,6 +20,8 @@ _NO_CHANGE = ("didn't contain changes", "No updates are to be performed")
 _EMPTY = "ROLLBACK_COMPLETE"
 _BROKEN = frozenset({"CREATE_FAILED", "ROLLBACK_FAILED", "DELETE_FAILED", "UPDATE_ROLLBACK_FAILED"})
 _NOT_THERE = frozenset({"", "REVIEW_IN_PROGRESS"})
+# The API's name of the error, and botocore's of the class.
+_NOT_EXECUTABLE = ("InvalidChangeSetStatus", "InvalidChangeSetStatusException")
 # Where another resource failed, what was under way says so, and that is no cause.
 _CANCELLED = ("Resource creation cancelled", "Resource update cancelled", "Resource deletion cancelled")
 
@@ -115,19 +117,7 @@ class Stacks:
             self.remove(blueprint.stack)
             status = ""
         is_new, name = status in _NOT_THERE, f"cloudknot-{uuid4().hex[:12]}"
-        reply = self._ask(
-            "create_change_set",
-            StackName=blueprint.stack,
-            ChangeSetName=name,
-            ChangeSetType="CREATE" if is_new else "UPDATE",
-            TemplateBody=blueprint.template,
-            Parameters=[
-                {"ParameterKey": name, "ParameterValue": value}
-                for name, value in blueprint.parameters.items()
-            ],
-            Tags=[{"Key": name, "Value": value} for name, value in blueprint.all_tags.items()],
-            Capabilities=["CAPABILITY_IAM"],
-        )
+        reply = self._create_change_set(blueprint, name, is_new=is_new)
         change_set = ChangeSet(name=name, stack_id=str(reply["StackId"]), is_new=is_new)
         why_not, changes = self._wait_for_change_set(change_set)
         if why_not is None:
@@ -139,7 +129,11 @@ class Stacks:
 
     def drop(self, change_set: ChangeSet) -> None:
         """Forget a change; a stack that it would have made is not there then."""
-        self._ask("delete_change_set", **change_set.named)
+        try:
+            self._ask("delete_change_set", **change_set.named)
+        except AwsError as error:  # dropped before, or by a request whose answer was lost
+            if "does not exist" not in str(error):
+                raise
         if change_set.is_new:  # a stack under review, which has nothing
             self._ask("delete_stack", StackName=change_set.stack_id)
 
@@ -153,7 +147,7 @@ class Stacks:
             that it was to make is removed.
         """
         seen = {event["EventId"] for event in self._events(change_set.stack_id)}
-        self._ask("execute_change_set", **change_set.named)
+        self._execute(change_set)
         status, failure = self._follow(change_set.stack_id, seen)
         if status in ("CREATE_COMPLETE", "UPDATE_COMPLETE"):
             described = read_stack(self._aws, change_set.stack_id)
@@ -211,6 +205,37 @@ class Stacks:
                 is_told = True
             self._sleep(wait_s)
             wait_s = min(wait_s * _GROWTH, _LONGEST_WAIT_S)
+
+    def _create_change_set(self, blueprint: Blueprint, name: str, *, is_new: bool) -> Any:
+        try:
+            return self._ask(
+                "create_change_set",
+                StackName=blueprint.stack,
+                ChangeSetName=name,
+                ChangeSetType="CREATE" if is_new else "UPDATE",
+                TemplateBody=blueprint.template,
+                Parameters=[
+                    {"ParameterKey": name, "ParameterValue": value}
+                    for name, value in blueprint.parameters.items()
+                ],
+                Tags=[{"Key": name, "Value": value} for name, value in blueprint.all_tags.items()],
+                Capabilities=["CAPABILITY_IAM"],
+            )
+        except AwsError as error:
+            if error.code != "AlreadyExistsException":
+                raise
+            # Nobody else's has this name: the answer to this request's first try was lost.
+            return self._ask("describe_change_set", StackName=blueprint.stack, ChangeSetName=name)
+
+    def _execute(self, change_set: ChangeSet) -> None:
+        try:
+            self._ask("execute_change_set", **change_set.named)
+        except AwsError as error:
+            if error.code not in _NOT_EXECUTABLE:
+                raise
+            status = str(self._ask("describe_change_set", **change_set.named).get("ExecutionStatus"))
+            if not status.startswith("EXECUTE_"):  # the answer to this request's first try was not lost
+                raise
 
     def _wait_for_change_set(self, change_set: ChangeSet) -> tuple[str | None, tuple[Change, ...]]:
         """Return why it cannot be done, or None, and its changes."""

@@ -91,6 +91,14 @@ def test_where_nobody_answers_it_says_so_and_leaves_nothing(answers: str) -> Non
     assert read_stack(here(), "cloudknot") is None
 
 
+@pytest.mark.usefixtures("aws_box")
+def test_a_bucket_that_will_not_do_is_named_and_nothing_is_left() -> None:
+    done = answer("configure", "--no-proof", answers="\nNo Bucket\n")
+    assert done.returncode == 1
+    assert "bucket 'No Bucket' will not do" in done.stderr
+    assert read_stack(here(), "cloudknot") is None
+
+
 def test_other_settings_and_comments_stay(tmp_path: Path) -> None:
     path = tmp_path / "config.toml"
     path.write_text('# mine\nlocal_workers = 3  # few\nregion = "eu-west-1"\nprofile = "old"\n')

@@ -13,7 +13,7 @@ from cloudknot.aws.stacks import Stacks
 from cloudknot.aws.substrate import Substrate, read_stack, read_substrate
 from cloudknot.errors import AwsError, InputError
 from cloudknot.testing import Box
-from cloudknot.testing.faults import Throttle
+from cloudknot.testing.faults import ResetConnection, Throttle
 from tests.aws import stand
 from tests.aws.stand import allow, here, make_stack, settle
 
@@ -365,3 +365,14 @@ NEEDED = (
     allow("iam:*", resource="arn:aws:iam::*:instance-profile/cloudknot*"),
     allow("batch:*", "ec2:*", "logs:DescribeLogGroups", "sts:GetCallerIdentity", "tag:GetResources"),
 )
+
+
+def test_a_request_whose_answer_is_lost_is_no_failure(aws_box: Box) -> None:
+    for operation in ("CreateChangeSet", "ExecuteChangeSet", "DeleteChangeSet", "DeleteStack"):
+        aws_box.add_fault(
+            ResetConnection(service="cloudformation", operation=operation, moment="answer", times=1)
+        )
+    bootstrap = Bootstrap(here(), sleep=settle)
+    bootstrap.drop(bootstrap.propose(Wishes()))
+    assert make_stack().queues
+    assert [fault.struck for fault in aws_box.faults()] == [1, 1, 1, 1]
