@@ -1,4 +1,4 @@
-"""Which run is meant: its id, or the beginning of one."""
+"""Which run is meant: its id, or the beginning of one; and where it is."""
 
 from __future__ import annotations
 
@@ -8,10 +8,13 @@ from typing import IO, Any
 import click
 from click.shell_completion import CompletionItem
 
+from cloudknot.aws.session import Aws
 from cloudknot.cli.messages import say
 from cloudknot.client import Client, current_client
+from cloudknot.config import Settings
 from cloudknot.errors import UnknownRunError
 from cloudknot.futures import MapFuture
+from cloudknot.runs import Run
 
 _SHOWN_CANDIDATES = 10
 
@@ -66,6 +69,12 @@ def find_run(client: Client, given: str) -> MapFuture[Any]:
         except UnknownRunError:
             raise unknown from None
     return client.find(run_id)
+
+
+def aws_of(run: Run, settings: Settings) -> Aws:
+    """Return the person's access to the region in which a run is, which need not be the one that is set."""
+    region, _, _ = run.address.partition("/")
+    return Aws(profile=settings.profile, region=region or settings.region)
 
 
 def _complete(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:

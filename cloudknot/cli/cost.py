@@ -9,9 +9,8 @@ from collections.abc import Iterator
 import click
 from rich.table import Table
 
-from cloudknot.aws.session import Aws
 from cloudknot.aws.substrate import DISK_GIB, find_substrate
-from cloudknot.cli.choosing import find_run, run_argument
+from cloudknot.cli.choosing import aws_of, find_run, run_argument
 from cloudknot.cli.wording import count
 from cloudknot.client import current_client
 from cloudknot.cost import NOT_IN_IT, Cost, cost_of
@@ -31,8 +30,7 @@ def command(run: str, as_json: bool) -> None:
     """
     client = current_client()
     future, settings = find_run(client, run), client.settings
-    region, _, stack = future.run.address.partition("/")
-    aws = Aws(profile=settings.profile, region=region or settings.region)
+    aws, stack = aws_of(future.run, settings), future.run.address.partition("/")[2]
     found = find_substrate(aws, stack) if stack else None
     cost = cost_of(
         future.run,

@@ -12,9 +12,8 @@ from rich.console import Console
 from rich.text import Text
 
 from cloudknot.aws.examining import Examination, Examined, Group
-from cloudknot.aws.session import Aws
 from cloudknot.cli.advice import advise
-from cloudknot.cli.choosing import find_run, run_argument
+from cloudknot.cli.choosing import aws_of, find_run, run_argument
 from cloudknot.cli.record import Record, read_record
 from cloudknot.cli.wording import count, describe_indices
 from cloudknot.client import current_client
@@ -120,8 +119,7 @@ def read_report(given: str) -> Report:
         return Report(record=record)
     jobs = read_jobs(client.store_of(future.run_id), future.run_id)
     try:
-        aws = Aws(profile=client.settings.profile, region=client.settings.region)
-        examined = Examination(aws).look(jobs.ids)
+        examined = Examination(aws_of(record.run, client.settings)).look(jobs.ids)
     except AwsError as error:
         return Report(record=record, jobs=jobs, unseen=(str(error),))
     return Report(record=record, jobs=jobs, examined=examined, unseen=examined.unseen)

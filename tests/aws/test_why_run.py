@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -10,7 +11,9 @@ import pytest
 from cloudknot import Knot
 from cloudknot.cli import main
 from cloudknot.cli.advice import advise
+from cloudknot.cli.choosing import aws_of
 from cloudknot.cli.why import Jobs, read_jobs
+from cloudknot.config import Settings
 from cloudknot.ledger import write_mark
 from cloudknot.runner.keys import Keys
 from cloudknot.runner.orders import Orders
@@ -99,6 +102,12 @@ def test_the_cure_goes_by_the_place() -> None:
     cause = "CallLostError: killed for lack of memory"
     assert "on_oom" in advise(cause, run_on("aws"), 0)
     assert "on_oom" not in advise(cause, run_on("local"), 0)
+
+
+@pytest.mark.parametrize(("address", "region"), [("eu-west-1/cloudknot", "eu-west-1"), ("", "us-east-1")])
+def test_a_runs_jobs_are_looked_for_in_its_own_region(tmp_path: Path, address: str, region: str) -> None:
+    settings = Settings(home=tmp_path, region="us-east-1")
+    assert aws_of(replace(run_on("aws"), address=address), settings).region == region
 
 
 def test_the_jobs_of_a_run_stand_in_its_ledger(tmp_path: Path) -> None:
