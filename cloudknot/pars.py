@@ -6,7 +6,7 @@ import html
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
-from cloudknot.aws.bootstrap import Bootstrap, Wishes
+from cloudknot.aws.bootstrap import Bootstrap, Wishes, make
 from cloudknot.aws.session import Aws
 from cloudknot.aws.substrate import Substrate, is_usable, read_stack, substrate_of
 from cloudknot.aws.teardown import Removed, Teardown
@@ -137,8 +137,7 @@ class Pars:
         is_bare = self._wishes == Wishes(stack=self.name)
         if is_bare and described is not None and is_usable(described):
             return substrate_of(described)
-        bootstrap = Bootstrap(self._aws, tell=self._tell)
-        return bootstrap.carry_out(bootstrap.propose(self._wishes))
+        return make(self._aws, self._wishes, tell=self._tell)
 
     def _rows(self) -> dict[str, Any]:
         found = self.substrate

@@ -9,12 +9,11 @@ from cloudknot.aws.session import Aws
 from cloudknot.errors import AwsError
 from cloudknot.runner.streams import ItemStream
 
-# The group of every job whose definition names none.
 _MISSING = "ResourceNotFoundException"
 
 
-def read_item_log(aws: Aws, group: str, stream: str, index: int) -> bytes:
-    """Return what an item has written so far.
+class ItemLog:
+    """An item's output, read again and again while it grows: what was read once is not asked for again.
 
     Parameters
     ----------
@@ -24,22 +23,6 @@ def read_item_log(aws: Aws, group: str, stream: str, index: int) -> bytes:
         Where the job's log is.
     index : int
         The item's index in the user's map.
-
-    Raises
-    ------
-    AwsError
-        CloudWatch refused or could not be reached.
-    """
-    return ItemLog(aws, group, stream, index).read()
-
-
-class ItemLog:
-    """An item's output, read again and again while it grows: what was read once is not asked for again.
-
-    Parameters
-    ----------
-    aws, group, stream, index
-        See `read_item_log`.
     """
 
     def __init__(self, aws: Aws, group: str, stream: str, index: int) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
-from cloudknot.aws.logs import ItemLog, read_item_log
+from cloudknot.aws.logs import ItemLog
 from cloudknot.aws.session import Aws
 from cloudknot.cli.logs import follow_log, unseen
 from cloudknot.errors import AwsError
@@ -46,8 +46,8 @@ def test_an_item_s_part_is_read_over_many_pages(logs: Any, at_ms: int) -> None:
     text = "".join(f"line {number} \\ \n\n" for number in range(6000)).encode()
     write(logs, words("hello") + header(3) + encode(b"3\n") + header(4) + encode(text), at_ms=at_ms)
     write(logs, header(5) + encode(b"5"), at_ms=at_ms + 1)
-    assert read_item_log(Aws(), GROUP, STREAM, 4) == text
-    assert [read_item_log(Aws(), GROUP, STREAM, index) for index in (2, 3, 5)] == [b"", b"3\n", b"5"]
+    assert ItemLog(Aws(), GROUP, STREAM, 4).read() == text
+    assert [ItemLog(Aws(), GROUP, STREAM, index).read() for index in (2, 3, 5)] == [b"", b"3\n", b"5"]
 
 
 def test_what_was_read_is_not_asked_for_again(aws_box: Box, logs: Any, at_ms: int) -> None:
@@ -61,8 +61,8 @@ def test_what_was_read_is_not_asked_for_again(aws_box: Box, logs: Any, at_ms: in
 
 
 def test_a_job_that_has_written_nothing_has_an_empty_log(aws_box: Box) -> None:
-    assert read_item_log(Aws(), GROUP, "definition/default/none", 0) == b""
-    assert read_item_log(Aws(), GROUP, STREAM, 0) == b""
+    assert ItemLog(Aws(), GROUP, "definition/default/none", 0).read() == b""
+    assert ItemLog(Aws(), GROUP, STREAM, 0).read() == b""
 
 
 def test_a_refusal_is_told(aws_box: Box, logs: Any, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -71,14 +71,14 @@ def test_a_refusal_is_told(aws_box: Box, logs: Any, monkeypatch: pytest.MonkeyPa
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", ada.access_key)
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", ada.secret_key)
     with pytest.raises(AwsError, match="logs:GetLogEvents") as caught:
-        read_item_log(Aws(), GROUP, STREAM, 0)
+        ItemLog(Aws(), GROUP, STREAM, 0).read()
     assert isinstance(caught.value.__cause__, ClientError)
 
 
 def test_throttling_passes(aws_box: Box, logs: Any, at_ms: int) -> None:
     write(logs, header(0) + encode(b"a\n"), at_ms=at_ms)
     aws_box.add_fault(Throttle(service="logs", times=3))
-    assert read_item_log(Aws(), GROUP, STREAM, 0) == b"a\n"
+    assert ItemLog(Aws(), GROUP, STREAM, 0).read() == b"a\n"
 
 
 class Log:

@@ -9,7 +9,7 @@ from typing import Any
 import boto3
 import pytest
 
-from cloudknot.aws.logs import ItemLog, read_item_log
+from cloudknot.aws.logs import ItemLog
 from cloudknot.aws.session import Aws
 from cloudknot.ledger import Outcomes
 from cloudknot.runner.envelopes import Outcome
@@ -158,8 +158,8 @@ def test_what_an_item_writes_is_read_while_it_runs(aws_box: Box, store: S3Store)
     aws = Aws()
     live = ItemLog(aws, GROUP, stream, 1)
     wait_until(lambda: live.read() == b"1 begins\n\n[cloudknot] item 0\n")
-    assert read_item_log(aws, GROUP, stream, 0) == b"0 begins\n\n[cloudknot] item 0\n"
-    assert read_item_log(aws, GROUP, stream, 2) == b""
+    assert ItemLog(aws, GROUP, stream, 0).read() == b"0 begins\n\n[cloudknot] item 0\n"
+    assert ItemLog(aws, GROUP, stream, 2).read() == b""
     aws_box.client("batch").terminate_job(jobId=job_id, reason="enough")
 
 
