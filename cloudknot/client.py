@@ -19,7 +19,14 @@ from cloudknot.catalog import Catalog, count_owners
 from cloudknot.checks import check_budget
 from cloudknot.config import Settings, check_home, load_settings
 from cloudknot.display import JobRow
-from cloudknot.errors import InputError, NotConfiguredError, RunOwnedError, StoreError, UnknownRunError
+from cloudknot.errors import (
+    InputError,
+    KnotError,
+    NotConfiguredError,
+    RunOwnedError,
+    StoreError,
+    UnknownRunError,
+)
 from cloudknot.events import Observer, RunSubmitted, tell
 from cloudknot.futures import MapFuture
 from cloudknot.items import Items
@@ -241,9 +248,12 @@ class Client:
             self.catalog.add(run, backend.store.uri)
             self.catalog.own(backend.store, run.run_id)
             return self._run(backend, run)
-        except BaseException:
-            backend.cancel(run)
-            self.remove(run.run_id)
+        except BaseException as error:
+            try:
+                backend.cancel(run)
+                self.remove(run.run_id)
+            except (KnotError, OSError) as left:  # why it failed matters more
+                error.add_note(f"what was written of {run.run_id} could not be removed: {left}")
             raise
 
     def _run(self, backend: Backend, run: Run) -> MapFuture[Any]:

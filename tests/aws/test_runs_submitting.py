@@ -20,6 +20,7 @@ from cloudknot.errors import AwsError
 from cloudknot.testing import Box
 from cloudknot.testing.faults import ResetConnection, ServerError, Stale, Throttle
 from tests.aws.lab import make_stack, switch_queue
+from tests.aws.stand import allow, become
 from tests.conftest import Script
 
 
@@ -190,6 +191,23 @@ def test_a_run_that_aws_refuses_leaves_nothing(aws_lab: Box, far: Client, home: 
     finally:
         switch_queue(aws_lab, queue, "ENABLED")
     assert far.jobs() == []
+
+
+def test_why_a_run_was_refused_is_said_also_where_nothing_can_be_removed(
+    aws_lab: Box, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    denied = {"Effect": "Deny", "Action": "s3:DeleteObject", "Resource": "*"}
+    become(aws_lab, monkeypatch, "keeper", {**allow(), "Statement": [*allow("*")["Statement"], denied]})
+    knot = Knot(square, backend="aws", client=Client(Settings(home=home, progress=False)), spot=True)
+    queue = read_substrate(Aws(), "cloudknot").queues["x86-spot"]
+    switch_queue(aws_lab, queue, "DISABLED")
+    try:
+        with pytest.raises(AwsError, match=r"[Dd]isabled|not.*ENABLED") as refused:
+            knot.map(range(3))
+    finally:
+        switch_queue(aws_lab, queue, "ENABLED")
+    [note] = refused.value.__notes__
+    assert "could not be removed" in note
 
 
 def test_a_run_is_found_from_another_machine(
