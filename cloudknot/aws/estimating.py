@@ -28,9 +28,12 @@ def estimate_on_aws(
     disk_gib, max_vcpus = (stack.volume_gib, stack.max_vcpus) if stack else (DISK_GIB, MAX_VCPUS)
     try:
         price = price_of(aws, resources, region=aws.region, disk_gib=disk_gib, home=settings.home)
-    except (AwsError, InputError):
+    except (AwsError, InputError) as error:
         region = settings.region or _DEFAULT_REGION
-        price = price_of(None, resources, region=region, disk_gib=disk_gib)
+        try:
+            price = price_of(None, resources, region=region, disk_gib=disk_gib)
+        except InputError:  # the table does not know such machines, and AWS was not allowed to tell
+            raise error from None
     return estimate(
         price,
         n_items,

@@ -6,6 +6,7 @@ import json
 import os
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from cloudknot.aws.session import Aws
 from cloudknot.aws.substrate import read_substrate
 from cloudknot.cli import main
 from cloudknot.cli.why import read_jobs
+from cloudknot.errors import AwsError
 from cloudknot.runner.stores import S3Store
 from cloudknot.testing import Box
 from cloudknot.testing.faults import LaunchFailure
@@ -76,6 +78,8 @@ def run_verbs(box: Box) -> None:
     knot.estimate(100, 1.0)
     on_spot = Knot(work, name="policy", backend="aws", memory_mib=256, spot=True)
     on_spot.estimate(100, 1.0)
+    with suppress(AwsError):  # neither the price table nor the box knows what it costs
+        Knot(work, name="policy", instance_types=["t3.medium"]).estimate(100, 1.0)
     future = knot.map([1, 2, 3], budget_usd=5.0)
     assert future.result(timeout=120) == [1, 2, 3]
     failing = knot.map([1, -1], on_error="continue")

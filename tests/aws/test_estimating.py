@@ -8,10 +8,11 @@ import pytest
 
 from cloudknot.aws.estimating import estimate_on_aws
 from cloudknot.config import Settings
+from cloudknot.errors import AwsError
 from cloudknot.money import Estimate
 from cloudknot.specs import Resources
 from cloudknot.testing import Box
-from tests.aws.stand import REGION, make_stack
+from tests.aws.stand import REGION, allow, become, make_stack
 
 pytestmark = pytest.mark.aws_box(executor="process")
 
@@ -42,3 +43,11 @@ def test_without_a_region_an_estimate_is_that_of_the_table(
     monkeypatch.delenv("AWS_REGION", raising=False)
     assert "own table" in estimate_on_aws(Settings(home=home), Resources(), 10, 1.0).source
     assert not aws_box.calls()
+
+
+def test_an_estimate_that_is_not_allowed_to_ask_what_it_must_says_so(
+    aws_box: Box, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    become(aws_box, monkeypatch, "ada", allow("pricing:*"))
+    with pytest.raises(AwsError, match="not authorized to perform: ec2:DescribeInstanceTypes"):
+        estimate_on_aws(Settings(home=home, region=REGION), Resources(instance_types=("t3.medium",)), 10, 1.0)
