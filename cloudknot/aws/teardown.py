@@ -16,6 +16,7 @@ from cloudknot.aws.stacks import Sleep, Stacks, Tell, silent
 from cloudknot.aws.substrate import STACK_TAG
 from cloudknot.errors import AwsError
 
+_GOING = ("DELETING", "DELETED")
 _LIVING = ("SUBMITTED", "PENDING", "RUNNABLE", "STARTING", "RUNNING")
 # A job that is told to end has 30 s until it is killed; then its machine tells Batch.
 _PATIENCE_S = 300.0
@@ -208,9 +209,17 @@ class Teardown:
         return [str(queue["jobQueueArn"]) for queue in found if queue["status"] == "UPDATING"]
 
     def _find_queues(self, stack: str) -> Iterator[str]:
-        for resource in self._stacks.resources(stack):
-            if resource["ResourceType"] == "AWS::Batch::JobQueue":
-                yield str(resource["PhysicalResourceId"])
+        """Yield a stack's queues; one that somebody has removed by hand is no hindrance."""
+        arns = [
+            str(resource["PhysicalResourceId"])
+            for resource in self._stacks.resources(stack)
+            if resource["ResourceType"] == "AWS::Batch::JobQueue"
+        ]
+        if not arns:  # Batch would tell of all the queues that there are
+            return
+        for queue in self._aws.pages("batch", "describe_job_queues", "jobQueues", jobQueues=arns):
+            if queue["status"] not in _GOING:
+                yield str(queue["jobQueueArn"])
 
     def _find_jobs(self, queues: Sequence[str]) -> list[str]:
         """Return the jobs that have not ended; of an array the parent, which stands for its children."""

@@ -12,6 +12,7 @@ from cloudknot.aws.teardown import Removed, Teardown
 from cloudknot.errors import AwsError, InputError
 from cloudknot.testing import Box
 from tests.aws import stand
+from tests.aws.lab import switch_queue
 from tests.aws.stand import allow, here, make_stack, settle
 
 pytestmark = pytest.mark.aws_box(executor="process")
@@ -136,6 +137,18 @@ def test_a_removal_that_was_broken_off_goes_on(aws_box: Box, monkeypatch: pytest
     assert remove().left == ()
     assert read_stack(here(), "cloudknot") is None
     assert make_stack().queues
+
+
+def test_what_somebody_has_removed_by_hand_is_no_hindrance(aws_box: Box) -> None:
+    substrate = make_stack()
+    batch, queue = aws_box.client("batch"), substrate.queues["x86"]
+    switch_queue(aws_box, queue, "DISABLED")
+    batch.delete_job_queue(jobQueue=queue)
+    stand.wait_until(lambda: not batch.describe_job_queues(jobQueues=[queue])["jobQueues"])
+    aws_box.client("s3").delete_bucket(Bucket=substrate.bucket)
+    aws_box.client("ecr").delete_repository(repositoryName="cloudknot", force=True)
+    assert remove().left == ()
+    assert read_stack(here(), "cloudknot") is None
 
 
 def test_jobs_that_do_not_end_are_named(aws_box: Box) -> None:

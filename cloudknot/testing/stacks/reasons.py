@@ -61,4 +61,4 @@ def is_gone(error: Exception) -> bool:
     """Whether an error says that what is to be removed is not there."""
     if isinstance(error, ClientError):
         return any(part in str(error.response["Error"].get("Code", "")) for part in _GONE)
-    return isinstance(error, BatchError) and "does not exist" in error.message
+    return isinstance(error, BatchError) and error.message.endswith(("does not exist", " not found."))
