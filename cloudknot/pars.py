@@ -114,7 +114,7 @@ class Pars:
         bootstrap = Bootstrap(self._aws, tell=self._tell)
         proposal = bootstrap.propose(self._wishes)
         bootstrap.drop(proposal)
-        return [] if proposal.change_set is None else proposal.describe()
+        return [] if proposal.is_idle else proposal.describe()
 
     def clobber(self) -> Removed:
         """Remove it with all runs, images and queues, as ``cloudknot down`` does.

@@ -111,7 +111,7 @@ class Blueprint:
 
     def __post_init__(self) -> None:
         check_stack(self.stack)
-        check_bucket(self.bucket)
+        check_bucket_name(self.bucket)
         if self.log_days not in LOG_DAYS:
             raise InputError(f"log_days must be one of {', '.join(map(str, LOG_DAYS))}, not {self.log_days}")
         if len(self.tags) > _MAX_TAGS:
@@ -266,13 +266,13 @@ def check_stack(name: str) -> str:
     return name
 
 
-def check_bucket(name: str) -> str:
+def check_bucket_name(name: str) -> str:
     """Return the name if a bucket can have it.
 
     Raises
     ------
     InputError
-        It has other characters, or too few or too many.
+        It has other characters, or too many.
     """
     if not _BUCKET.fullmatch(name):
         raise InputError(f"bucket {name!r} will not do: use 3 to 63 of a-z, 0-9, '-' and '.'")

@@ -95,6 +95,11 @@ class Proposal:
     is_new: bool
     change_set: ChangeSet | None
 
+    @property
+    def is_idle(self) -> bool:
+        """Return whether nothing would be done."""
+        return self.change_set is None
+
     def describe(self) -> list[str]:
         """Return in words what would be done, a line each."""
         if self.change_set is None:
@@ -109,6 +114,8 @@ class Proposal:
             return []
         vpc = plan.network.vpc_id or "a new one, of public subnets"
         days = f"for {plan.keep_days} days" if plan.keep_days else "until somebody removes them"
+        if not plan.makes_bucket:
+            days = "until somebody or a rule of its own removes them"
         return [
             f"network: {vpc}; nothing can reach the machines from outside",
             f"bucket: {plan.bucket}{'' if plan.makes_bucket else ', which is there'}; runs are kept {days}",

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from itertools import chain, islice
 from typing import Any
 
-from cloudknot.aws.blueprint import check_bucket
+from cloudknot.aws.blueprint import check_bucket_name
 from cloudknot.aws.session import Aws
 from cloudknot.errors import AwsError, InputError
 
@@ -21,11 +21,11 @@ def choose_bucket(aws: Aws, stack: str, wanted: str | None) -> tuple[str, bool]:
     Raises
     ------
     InputError
-        No bucket can have such a name; it is somebody else's, or in another region.
+        It is somebody else's, or in another region, or no bucket can have its name.
     AwsError
         AWS refused.
     """
-    name = check_bucket(wanted) if wanted else f"{stack}-{aws.identity['Account']}-{aws.region}"
+    name = check_bucket_name(wanted or f"{stack}-{aws.identity['Account']}-{aws.region}")
     try:
         reply = aws.call("s3", "head_bucket", Bucket=name)
     except AwsError as error:

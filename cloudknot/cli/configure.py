@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
 
@@ -53,21 +55,32 @@ def command(
 def _propose(bootstrap: Bootstrap, wishes: Wishes, *, is_asking: bool) -> Proposal | None:
     """Return what the person has agreed to; None for nothing."""
     proposal = bootstrap.propose(wishes)
-    try:
-        if is_asking and proposal.is_new and wishes.bucket is None:
+    if is_asking and proposal.is_new and wishes.bucket is None:
+        with _dropping(bootstrap, proposal):
             bucket = ask("bucket for the runs", proposal.blueprint.bucket)
-            if bucket != proposal.blueprint.bucket:
-                bootstrap.drop(proposal)
-                proposal = bootstrap.propose(replace(wishes, bucket=bucket))
-        for line in proposal.describe():
-            click.echo(line)
-        if not is_asking or proposal.change_set is None or confirm("go on?", default=True):
-            return proposal
+        if bucket != proposal.blueprint.bucket:
+            bootstrap.drop(proposal)
+            proposal = bootstrap.propose(replace(wishes, bucket=bucket))
+    for line in proposal.describe():
+        click.echo(line)
+    if not is_asking or proposal.is_idle:
+        return proposal
+    with _dropping(bootstrap, proposal):
+        is_agreed = confirm("go on?", default=True)
+    if is_agreed:
+        return proposal
+    bootstrap.drop(proposal)
+    return None
+
+
+@contextmanager
+def _dropping(bootstrap: Bootstrap, proposal: Proposal) -> Iterator[None]:
+    """Forget a proposal where nobody answers."""
+    try:
+        yield
     except (click.Abort, InputError):
         bootstrap.drop(proposal)
         raise
-    bootstrap.drop(proposal)
-    return None
 
 
 def _choose_profile(default: str | None, *, is_asking: bool) -> str | None:

@@ -29,4 +29,4 @@ def command(profile: str | None, region: str | None, stack: str | None, **option
     bootstrap.drop(proposal)
     for line in proposal.describe():
         click.echo(line)
-    return 0 if proposal.change_set is None else WOULD_CHANGE
+    return 0 if proposal.is_idle else WOULD_CHANGE

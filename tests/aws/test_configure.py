@@ -92,11 +92,30 @@ def test_where_nobody_answers_it_says_so_and_leaves_nothing(answers: str) -> Non
 
 
 @pytest.mark.usefixtures("aws_box")
-def test_a_bucket_that_will_not_do_is_named_and_nothing_is_left() -> None:
-    done = answer("configure", "--no-proof", answers="\nNo Bucket\n")
+@pytest.mark.parametrize(
+    ("bucket", "words"),
+    [("My_Bucket", "bucket 'My_Bucket' will not do: use 3 to 63"), ("theirs", "theirs is somebody else's")],
+)
+def test_a_bucket_that_cannot_be_had_is_said_and_leaves_nothing(
+    aws_box: Box, monkeypatch: pytest.MonkeyPatch, bucket: str, words: str
+) -> None:
+    aws_box.client("s3").create_bucket(Bucket="theirs")
+    denied = {"Effect": "Deny", "Action": "s3:*", "Resource": "arn:aws:s3:::theirs"}
+    become(aws_box, monkeypatch, "ada", {**allow("*"), "Statement": [*allow("*")["Statement"], denied]})
+    done = answer("configure", "--no-proof", answers=f"\n{bucket}\n")
     assert done.returncode == 1
-    assert "bucket 'No Bucket' will not do" in done.stderr
+    assert words in done.stderr
     assert read_stack(here(), "cloudknot") is None
+
+
+@pytest.mark.usefixtures("aws_box")
+def test_a_bucket_that_is_there_is_promised_no_lifecycle(
+    aws_box: Box, capsys: pytest.CaptureFixture[str]
+) -> None:
+    aws_box.client("s3").create_bucket(Bucket="theirs")
+    assert main(["plan", "--bucket", "theirs"]) == 3
+    out = capsys.readouterr().out
+    assert "bucket: theirs, which is there; runs are kept until somebody or a rule of its own" in out
 
 
 def test_other_settings_and_comments_stay(tmp_path: Path) -> None:
