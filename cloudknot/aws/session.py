@@ -26,9 +26,6 @@ _THROTTLES = frozenset(
     }
 )
 _SERVER_FAULT = 500
-_CREDENTIALS_CURE = (
-    "log in (aws sso login), or set AWS_PROFILE, or run 'cloudknot configure' with the profile to use"
-)
 
 
 class Aws:
@@ -57,6 +54,8 @@ class Aws:
             return boto3.Session(profile_name=self._profile, region_name=self._wanted_region)
         except botocore.exceptions.ProfileNotFound as error:
             raise InputError(f"{error}: 'aws configure list-profiles' lists those there are") from error
+        except botocore.exceptions.ConfigParseError as error:
+            raise InputError(f"{error}: mend that file, or name another one in AWS_CONFIG_FILE") from error
 
     def at(self, region: str) -> Aws:
         """Return the same person's access to another region."""
@@ -123,25 +122,33 @@ class Aws:
         AwsError
             AWS refused or could not be reached.
         """
-        import botocore.exceptions  # noqa: PLC0415  # as above
-
         try:
             return getattr(self.client(service, retries=retries), operation)(**parameters)
-        except (botocore.exceptions.BotoCoreError, botocore.exceptions.ClientError) as error:
-            raise explain_aws_error(error, f"{service}:{operation}") from error
+        except _foreign_errors() as error:
+            raise explain_aws_error(error, f"{service}:{operation}", profile=self._profile) from error
 
     def pages(self, service: str, operation: str, key: str, **parameters: Any) -> Iterator[Any]:
         """Yield the entries of a listing, page by page; ``key`` names them in the reply; see `call`."""
-        import botocore.exceptions  # noqa: PLC0415  # as above
-
         try:
             for page in self.client(service).get_paginator(operation).paginate(**parameters):
                 yield from page.get(key, ())
-        except (botocore.exceptions.BotoCoreError, botocore.exceptions.ClientError) as error:
-            raise explain_aws_error(error, f"{service}:{operation}") from error
+        except _foreign_errors() as error:
+            raise explain_aws_error(error, f"{service}:{operation}", profile=self._profile) from error
 
 
-def explain_aws_error(error: Exception, asked: str) -> AwsError:
+def _foreign_errors() -> tuple[type[Exception], ...]:
+    """Return what botocore raises; an answer that it cannot read is none of its own family."""
+    import botocore.exceptions  # noqa: PLC0415  # as above
+    import botocore.parsers  # noqa: PLC0415
+
+    return (
+        botocore.exceptions.BotoCoreError,
+        botocore.exceptions.ClientError,
+        botocore.parsers.ResponseParserError,
+    )
+
+
+def explain_aws_error(error: Exception, asked: str, *, profile: str | None = None) -> AwsError:
     """Return what botocore raised in our words.
 
     Parameters
@@ -150,18 +157,27 @@ def explain_aws_error(error: Exception, asked: str) -> AwsError:
         A ``ClientError``, or a ``BotoCoreError`` where AWS was not reached.
     asked : str
         The service and the operation.
+    profile : str, optional
+        The profile in use, for the cure.
     """
+    option = f" --profile {profile}" if profile else ""
+    log_in = (
+        f"log in (aws sso login{option}), or set AWS_PROFILE, or run 'cloudknot configure' with the profile "
+        "to use"
+    )
     reply: dict[str, Any] | None = getattr(error, "response", None)
     if reply is None:  # no answer of AWS's
         kind = type(error).__name__
         is_login = "Credential" in kind or "SSO" in kind or "Token" in kind
-        cure = f": {_CREDENTIALS_CURE}" if is_login else ""
-        return AwsError(f"{asked}: {error}{cure}", code=kind, is_unsure=not is_login)
+        said, cure = str(error), f": {log_in}" if is_login else ""
+        if kind == "ResponseParserError":  # whose words are the whole answer
+            said = "the answer is not AWS's: a proxy or a login page of this network may stand in between"
+        return AwsError(f"{asked}: {said}{cure}", code=kind, is_unsure=not is_login)
     code = str(reply.get("Error", {}).get("Code", ""))
     status = int(reply.get("ResponseMetadata", {}).get("HTTPStatusCode", 0))
     is_throttle = code in _THROTTLES
     said = reply.get("Error", {}).get("Message") or code
-    cure = f": {_CREDENTIALS_CURE}" if code in ("ExpiredToken", "ExpiredTokenException") else ""
+    cure = f": {log_in}" if code in ("ExpiredToken", "ExpiredTokenException") else ""
     return AwsError(
         f"{asked}: {said} ({code}){cure}",
         code=code,

@@ -65,6 +65,8 @@ class TestCredentials:
         ("InvalidClientTokenId", "does not know this access key", "new key"),
         ("SignatureDoesNotMatch", "does not take the signature", "clock"),
         ("EndpointConnectionError", "cannot be reached", "HTTPS_PROXY"),
+        ("ResponseParserError", "cannot be reached", "HTTPS_PROXY"),
+        ("InvalidConfigError", "contradict themselves", "~/.aws/config"),
         ("SomethingNew", "its words", "aws sso login"),
     )
 
@@ -74,6 +76,12 @@ class TestCredentials:
         assert check.level is Level.FAILED
         assert sentence in check.finding.sentence
         assert cure in check.finding.cure
+
+    def test_that_may_not_assume_their_role_are_a_failure(self) -> None:
+        words = "sts:get_caller_identity: ada is not authorized to perform: sts:AssumeRole on resource: dev"
+        check = explain_refusal(AwsError(words, code="AccessDenied"), profile="dev")
+        assert check.level is Level.FAILED
+        assert "trust policy" in check.finding.cure
 
     def test_that_are_missing_end_the_look_at_aws(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", "/nowhere")

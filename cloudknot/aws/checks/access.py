@@ -42,7 +42,12 @@ _REFUSALS = (
         "see the clock below; else {log_in}",
     ),
     (
-        "(Connection|ConnectTimeout|ReadTimeout|SSL)Error$",
+        "^(InvalidConfig|ConfigParse)Error$",
+        "AWS's configuration files contradict themselves: {said}",
+        "mend the profile in ~/.aws/config",
+    ),
+    (
+        "(Connection|ConnectTimeout|ReadTimeout|SSL|ResponseParser)Error$",
         "AWS cannot be reached from here: {said}",
         "look at this machine's network, at HTTPS_PROXY, and at whether there is such a region",
     ),
@@ -119,6 +124,9 @@ def explain_refusal(error: AwsError, *, profile: str | None) -> Check:
     option = f" --profile {profile}" if profile else ""
     log_in = f"'aws sso login{option}', or 'aws configure{option}' where you have keys"
     if error.code in ("AccessDenied", "AccessDeniedException"):
+        if "sts:AssumeRole" in str(error):
+            cure = "have who owns the role let you assume it, in its trust policy; or use another profile"
+            return failed("credentials", f"you may not take the role of your profile: {error}", cure)
         return unknown("credentials", str(error))
     for pattern, sentence, cure in _REFUSALS:
         if re.search(pattern, error.code):
