@@ -135,6 +135,9 @@ def run_admins_verbs(box: Box, *, then: Callable[[], object] = lambda: None) -> 
     assert main(["plan"]) == 0
     assert main([*configure, "--pool", "instance_types=c5.large,volume_gib=200"]) == 0
     assert main([*configure, "--max-vcpus", "64", "--log-days", "30", "--volume-gib", "120"]) == 0
+    policies = "arn:aws:iam::aws:policy"
+    assert main([*configure, "--job-policy", f"{policies}/AmazonS3ReadOnlyAccess"]) == 0
+    assert main([*configure, "--permissions-boundary", f"{policies}/PowerUserAccess"]) == 0
     assert main(["doctor"]) == 0
     then()
     leave_something(box)

@@ -21,6 +21,10 @@ from cloudknot.errors import AwsError
 
 __all__ = ["Doctor"]
 
+_TO_SEE = (
+    "'cloudknot policy --for admin' prints what one must be allowed to see all, and 'cloudknot policy' to run"
+)
+
 
 @dataclass(frozen=True, kw_only=True)
 class Doctor:
@@ -88,4 +92,4 @@ def _guarded(name: str, check: Callable[[], Iterable[Check]]) -> Iterator[Check]
     try:
         yield from check()
     except AwsError as error:
-        yield unknown(name, str(error), "'cloudknot policy' prints what a person must be allowed to do")
+        yield unknown(name, str(error), _TO_SEE)
