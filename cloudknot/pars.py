@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import html
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
 from typing import Any
 
 from cloudknot.aws.bootstrap import Bootstrap, Wishes, make
@@ -11,6 +12,7 @@ from cloudknot.aws.session import Aws
 from cloudknot.aws.substrate import Substrate, is_usable, read_stack, substrate_of
 from cloudknot.aws.teardown import Removed, Teardown
 from cloudknot.config import load_settings
+from cloudknot.errors import InputError
 
 
 class Pars:
@@ -34,7 +36,7 @@ class Pars:
         In that network.
     use_default_vpc : bool, default True
         False makes a network.
-    aws_resource_tags : mapping, optional
+    aws_resource_tags : mapping, or sequence of ``{"Key": ..., "Value": ...}``, optional
         On all that is made.
     aws : Aws, optional
         The account and region, instead of ``profile`` and ``region``.
@@ -61,25 +63,26 @@ class Pars:
         subnet_ids: Iterable[str] = (),
         security_group_ids: Iterable[str] = (),
         use_default_vpc: bool = True,
-        aws_resource_tags: Mapping[str, str] | None = None,
+        aws_resource_tags: Mapping[str, str] | Iterable[Mapping[str, str]] | None = None,
         aws: Aws | None = None,
         tell: Callable[[str], None] = lambda line: None,
     ) -> None:
-        settings = load_settings()
-        self.profile = settings.profile if profile is None else profile
-        if aws is None:
-            aws = Aws(profile=self.profile, region=settings.region if region is None else region)
-        self._aws = aws
+        said = {"stack": name, "profile": profile, "region": region}
+        settings = replace(
+            load_settings(), **{key: value for key, value in said.items() if value is not None}
+        )
+        self.profile = settings.profile
+        self._aws = Aws(profile=settings.profile, region=settings.region) if aws is None else aws
         self._tell = tell
         self._wishes = Wishes(
-            stack=settings.stack if name is None else name,
+            stack=settings.stack,
             bucket=bucket,
             vpc_id=vpc_id,
-            subnet_ids=tuple(subnet_ids),
-            security_group_ids=tuple(security_group_ids),
+            subnet_ids=_listed("subnet_ids", subnet_ids),
+            security_group_ids=_listed("security_group_ids", security_group_ids),
             new_vpc=not use_default_vpc,
-            job_policy_arns=None if policies is None else tuple(policies),
-            tags=aws_resource_tags,
+            job_policy_arns=None if policies is None else _listed("policies", policies),
+            tags=None if aws_resource_tags is None else _tags(aws_resource_tags),
         )
         self.substrate = self._find_or_make()
 
@@ -162,3 +165,20 @@ class Pars:
             for name, value in self._rows().items()
         ]
         return f"<table>{''.join(rows)}</table>"
+
+
+def _listed(name: str, values: Iterable[str]) -> tuple[str, ...]:
+    """Return several values; a single string would be read letter by letter."""
+    if isinstance(values, str):
+        raise InputError(f"{name} must be a list, not the string {values!r}: write [{values!r}]")
+    return tuple(values)
+
+
+def _tags(given: Mapping[str, str] | Iterable[Mapping[str, str]]) -> dict[str, str]:
+    """Return tags, which cloudknot 0.6 took as AWS lists them."""
+    if isinstance(given, Mapping):
+        return dict(given)
+    try:
+        return {one["Key"]: one["Value"] for one in given}
+    except (KeyError, TypeError):
+        raise InputError(f"aws_resource_tags must be such as {{'owner': 'ada'}}, not {given!r:.80}") from None

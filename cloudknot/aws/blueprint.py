@@ -119,6 +119,14 @@ class Blueprint:
         for name in self.tags:
             if name.startswith(("aws:", "cloudknot:")):
                 raise InputError(f"tag {name!r} will not do: names with 'aws:' and 'cloudknot:' are taken")
+        for kind, option, arns in (
+            ("role", "job-role", (self.job_role_arn,)),
+            ("role", "execution-role", (self.execution_role_arn,)),
+            ("instance-profile", "instance-profile", (self.instance_profile_arn,)),
+            ("policy", "permissions-boundary", (self.permissions_boundary,)),
+            ("policy", "job-policy", self.job_policy_arns),
+        ):
+            check_arns(kind, option, arns)
         object.__setattr__(self, "pools", tuple({pool.key: pool for pool in self.pools}.values()))
 
     @property
@@ -277,6 +285,21 @@ def check_bucket_name(name: str) -> str:
     if not _BUCKET.fullmatch(name):
         raise InputError(f"bucket {name!r} will not do: use 3 to 63 of a-z, 0-9, '-' and '.'")
     return name
+
+
+def check_arns(kind: str, option: str, arns: Iterable[str]) -> None:
+    """Refuse what is no ARN of IAM's; an empty one stands for what is made.
+
+    Raises
+    ------
+    InputError
+        One is something else.
+    """
+    for arn in filter(None, arns):
+        if not re.fullmatch(rf"arn:[a-z-]+:iam::(\d{{12}}|aws)?:{kind}/\S+", arn):
+            raise InputError(
+                f"--{option} {arn!r} will not do: write an ARN such as arn:aws:iam::123456789012:{kind}/name"
+            )
 
 
 def _image_type(pool: Pool) -> str:

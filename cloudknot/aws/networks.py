@@ -93,8 +93,8 @@ def _find_subnets(aws: Aws, vpc_id: str | None, subnet_ids: Sequence[str]) -> li
     found = list(aws.pages("ec2", "describe_subnets", "Subnets", Filters=filters))
     missing = set(subnet_ids) - {subnet["SubnetId"] for subnet in found}
     if missing or not found:
-        what = f"no subnet {', '.join(sorted(missing))}" if missing else "no subnets"
-        raise InputError(f"there is {what} in {vpc_id or aws.region}: name others, or use --new-vpc")
+        what = f"is no subnet {', '.join(sorted(missing))}" if missing else "are no subnets"
+        raise InputError(f"there {what} in {vpc_id or aws.region}: name others, or use --new-vpc")
     if len({subnet["VpcId"] for subnet in found}) > 1:
         raise InputError("the subnets are of several VPCs: name those of one")
     return found

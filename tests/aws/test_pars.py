@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -68,6 +69,30 @@ def test_it_shows_what_it_is() -> None:
     assert "<th>bucket</th><td>lab-123456789012-us-east-1</td>" in pars._repr_html_()
     with pytest.raises(InputError, match="stack 'No' will not do"):
         Pars("No")
+
+
+@pytest.mark.usefixtures("aws_box")
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"name": ""}, "stack '' will not do"),
+        ({"name": "My Lab"}, "stack 'My Lab' will not do"),
+        ({"region": "moon"}, "region 'moon' will not do"),
+        ({"subnet_ids": "subnet-1"}, r"subnet_ids must be a list, not the string 'subnet-1'"),
+        ({"policies": "arn:aws:iam::aws:policy/x"}, r"policies must be a list.*write \['arn:aws"),
+        ({"policies": ["ReadOnly"]}, "--job-policy 'ReadOnly' will not do: write an ARN such as"),
+        ({"aws_resource_tags": [{"owner": "ada"}]}, "aws_resource_tags must be such as"),
+    ],
+)
+def test_what_will_not_do_is_said_before_anything_is_made(options: dict[str, Any], message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        Pars(**options)
+    assert read_stack(here(), "cloudknot") is None
+
+
+@pytest.mark.usefixtures("aws_box")
+def test_tags_may_be_written_as_aws_lists_them() -> None:
+    assert Pars(aws_resource_tags=[{"Key": "owner", "Value": "ada"}]).substrate.tags["owner"] == "ada"
 
 
 @pytest.mark.usefixtures("aws_box")
