@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from cloudknot.aws.blueprint import STANDARD_POOLS, Blueprint, blueprint_of, with_pools
@@ -15,6 +15,7 @@ from cloudknot.aws.quotas import check_quotas
 from cloudknot.aws.session import Aws
 from cloudknot.aws.stacks import Change, ChangeSet, Sleep, Stacks, Tell, silent
 from cloudknot.aws.substrate import Substrate, is_usable, read_stack, substrate_of
+from cloudknot.aws.switches import SwitchedOff, find_switched_off, switch_on
 from cloudknot.errors import InputError
 
 # What a person may say of a blueprint's fields, word by word.
@@ -89,29 +90,36 @@ class Proposal:
         Whether there is no such stack yet.
     change_set : ChangeSet, optional
         None where nothing would change.
+    switched_off : SwitchedOff
+        What would be switched on again.
     """
 
     blueprint: Blueprint
     is_new: bool
     change_set: ChangeSet | None
+    switched_off: SwitchedOff = field(default_factory=SwitchedOff)
 
     @property
     def is_idle(self) -> bool:
         """Return whether nothing would be done."""
-        return self.change_set is None
+        return self.change_set is None and self.switched_off == SwitchedOff()
 
     def describe(self) -> list[str]:
         """Return in words what would be done, a line each."""
-        if self.change_set is None:
+        if self.is_idle:
             return [f"the stack {self.blueprint.stack} is so already: nothing would change"]
+        lines = self.switched_off.describe()
+        if self.change_set is None:
+            return lines
         if not self.change_set.changes:
-            return [f"the stack {self.blueprint.stack}: tags or outputs would change"]
-        return [*describe_changes(self.change_set.changes), *self._notes()]
+            return [f"the stack {self.blueprint.stack}: tags or outputs would change", *lines]
+        return [*describe_changes(self.change_set.changes), *lines, *self._notes()]
 
     def _notes(self) -> list[str]:
         plan = self.blueprint
         if not self.is_new:
-            return []
+            changes = self.change_set.changes if self.change_set else ()
+            return [_ENDS] if any(change.ends_jobs for change in changes) else []
         vpc = plan.network.vpc_id or "a new one, of public subnets"
         days = f"for {plan.keep_days} days" if plan.keep_days else "until somebody removes them"
         if not plan.makes_bucket:
@@ -139,6 +147,7 @@ class Bootstrap:
 
     def __init__(self, aws: Aws, *, tell: Tell = silent, sleep: Sleep = time.sleep) -> None:
         self._aws = aws
+        self._sleep = sleep
         self._stacks = Stacks(aws, tell=tell, sleep=sleep)
 
     def propose(self, wishes: Wishes) -> Proposal:
@@ -157,7 +166,10 @@ class Bootstrap:
         if old is None or len(blueprint.pools) > len(old.pools):
             check_quotas(self._aws, blueprint)
         change_set = self._stacks.propose(blueprint)
-        return Proposal(blueprint=blueprint, is_new=old is None, change_set=change_set)
+        off = SwitchedOff()
+        if old is not None and described is not None:
+            off = find_switched_off(self._aws, substrate_of(described))
+        return Proposal(blueprint=blueprint, is_new=old is None, change_set=change_set, switched_off=off)
 
     def drop(self, proposal: Proposal) -> None:
         """Forget a proposal."""
@@ -175,8 +187,12 @@ class Bootstrap:
         if proposal.change_set is None:
             described = read_stack(self._aws, proposal.blueprint.stack)
             assert described is not None  # nothing changes in a stack that is there
-            return substrate_of(described)
-        return substrate_of(self._stacks.carry_out(proposal.change_set))
+        else:
+            described = self._stacks.carry_out(proposal.change_set)
+        substrate = substrate_of(described)
+        if not proposal.is_new:  # the change may have removed some of what was off
+            switch_on(self._aws, find_switched_off(self._aws, substrate), sleep=self._sleep)
+        return substrate
 
 
 def make(aws: Aws, wishes: Wishes, *, tell: Tell = silent, sleep: Sleep = time.sleep) -> Substrate:
@@ -240,6 +256,7 @@ def describe_changes(changes: Iterable[Change]) -> list[str]:
     return [f"{verb} {noun}: {', '.join(names)}" for (verb, noun), names in grouped.items()]
 
 
+_ENDS = "jobs that wait or run in queues that are removed or made anew are ended"
 _VERBS = {"Add": "add", "Modify": "change", "Remove": "remove"}
 _NOUNS = {
     "AWS::Batch::ComputeEnvironment": "compute environments",

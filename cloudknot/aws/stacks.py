@@ -54,6 +54,11 @@ class Change:
     name: str
     is_replaced: bool = False
 
+    @property
+    def ends_jobs(self) -> bool:
+        """Return whether jobs end with it."""
+        return self.kind == "AWS::Batch::JobQueue" and (self.is_replaced or self.action == "Remove")
+
 
 @dataclass(frozen=True, kw_only=True)
 class ChangeSet:

@@ -17,6 +17,7 @@ from cloudknot.config import load_settings
 from cloudknot.errors import InputError
 from cloudknot.settings_file import write_settings
 from cloudknot.testing import Box
+from tests.aws.lab import switch_queue
 from tests.aws.stand import allow, become, here, make_stack
 
 pytestmark = pytest.mark.aws_box(executor="process")
@@ -116,6 +117,33 @@ def test_a_bucket_that_is_there_is_promised_no_lifecycle(
     assert main(["plan", "--bucket", "theirs"]) == 3
     out = capsys.readouterr().out
     assert "bucket: theirs, which is there; runs are kept until somebody or a rule of its own" in out
+
+
+def test_what_is_switched_off_is_switched_on_again(aws_box: Box, capsys: pytest.CaptureFixture[str]) -> None:
+    queue, batch = make_stack().queues["x86"], aws_box.client("batch")
+    [found] = batch.describe_job_queues(jobQueues=[queue])["jobQueues"]
+    switch_queue(aws_box, queue, "DISABLED")
+    behind = found["computeEnvironmentOrder"][0]["computeEnvironment"]
+    batch.update_compute_environment(computeEnvironment=behind, state="DISABLED")
+    aws_box.advance(2)
+    assert main(["plan"]) == 3
+    assert f"switch on job queues: {found['jobQueueName']}" in capsys.readouterr().out
+    assert main(["configure", "--yes", "--no-proof"]) == 0
+    assert batch.describe_job_queues(jobQueues=[queue])["jobQueues"][0]["state"] == "ENABLED"
+    [environment] = batch.describe_compute_environments(computeEnvironments=[behind])["computeEnvironments"]
+    assert environment["state"] == "ENABLED"
+    assert main(["plan"]) == 0
+
+
+@pytest.mark.usefixtures("aws_box")
+def test_a_plan_that_ends_jobs_says_so(capsys: pytest.CaptureFixture[str]) -> None:
+    make_stack()
+    assert main(["plan", "--remove-pool", "arm64"]) == 3
+    assert (
+        "jobs that wait or run in queues that are removed or made anew are ended" in capsys.readouterr().out
+    )
+    assert main(["plan", "--gpu"]) == 3
+    assert "are ended" not in capsys.readouterr().out
 
 
 def test_other_settings_and_comments_stay(tmp_path: Path) -> None:

@@ -173,7 +173,11 @@ def described(plan: Blueprint) -> dict[str, Any]:
         {},
         {"network": Network(zones=("a", "b")), "keeps_bucket": True, "makes_bucket": False},
         {"pools": (Pool(), Pool(gpu=True), parse_pool("instance_types=c7g,volume_gib=99"))},
-        {"secret_arns": ("arn:a", "arn:b"), "job_policy_arns": ("arn:aws:iam::aws:policy/p",), "tags": {"owner": "ada"}},
+        {
+            "secret_arns": ("arn:a", "arn:b"),
+            "job_policy_arns": ("arn:aws:iam::aws:policy/p",),
+            "tags": {"owner": "ada"},
+        },
         {
             "job_role_arn": "arn:aws:iam::123456789012:role/j",
             "permissions_boundary": "arn:aws:iam::aws:policy/b",
