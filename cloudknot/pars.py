@@ -67,7 +67,7 @@ class Pars:
         aws: Aws | None = None,
         tell: Callable[[str], None] = lambda line: None,
     ) -> None:
-        said = {"stack": name, "profile": profile, "region": region}
+        said: dict[str, Any] = {"stack": name, "profile": profile, "region": region}
         settings = replace(
             load_settings(), **{key: value for key, value in said.items() if value is not None}
         )

@@ -112,7 +112,7 @@ class Proposal:
         if self.change_set is None:
             return lines
         if not self.change_set.changes:
-            return [f"the stack {self.blueprint.stack}: tags or outputs would change", *lines]
+            return [f"the stack {self.blueprint.stack}: its tags or settings of its own would change", *lines]
         return [*describe_changes(self.change_set.changes), *lines, *self._notes()]
 
     def _notes(self) -> list[str]:

@@ -18,7 +18,7 @@ Reply = Mapping[str, Any]
 # Machines take two to five minutes to come up, an image some more.
 _PATIENCE_S = 15 * 60
 _SMALLER = "fewer vcpus=..., less memory_mib=..., or other machines with instance_types=(...) or gpus=..."
-_CONFIGURE = "'cloudknot configure' puts the stack in order"
+_CONFIGURE = "'cloudknot configure' switches on what is off"
 _OTHER_MACHINES = 'spot="prefer" or spot=False, other instance_types=(...), another arch=..., or patience'
 _LARGER_STACK = "fewer vcpus=..., or a larger limit for the stack, which 'cloudknot configure' sets"
 _STUCK: Mapping[str, tuple[str, str]] = {

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from typing import NamedTuple
 
-from cloudknot.aws.findings import Finding
+from cloudknot.aws.findings import MAKE_ANEW, Finding
 
 DOCTOR = "'cloudknot doctor' looks at the network, the roles and the image"
 _AGAIN = (
@@ -17,7 +17,7 @@ _AGAIN = (
 )
 _LARGER = 'retry_failed(memory_mib=...) with more, or Retry(on_oom="double") to have that done by itself'
 _REBUILD = "call the Knot again, which pushes its image anew"
-_GRANT = f"'cloudknot configure' gives the stack's roles what they need; {DOCTOR}"
+_GRANT = f"the role needs the permission, which 'cloudknot configure' gives to roles that it makes; {DOCTOR}"
 _MATCH = 'an image for its machines with Image(platform="linux/amd64"), or others for it with arch="arm64"'
 _PERSISTENT = "more than once, the store is denied or gone"
 
@@ -155,7 +155,9 @@ _RULES = (
         "pass what is long as an argument of the function, not in env_vars={...}",
     ),
     _Rule(
-        r"JobQueue deleted", "its queue was deleted", "'cloudknot configure' makes the stack's queues again"
+        r"JobQueue deleted",
+        "its queue was deleted",
+        f"retry_failed() runs it in the stack's queues of today; where there are none, {MAKE_ANEW}",
     ),
     _Rule(r"Dependent Job failed", "a job that it waited for failed", "look at that one"),
     _start(r"", "its container was not started: {words}", DOCTOR),

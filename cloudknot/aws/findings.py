@@ -5,6 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
+# CloudFormation makes nothing again that somebody has removed or changed by hand.
+MAKE_ANEW = (
+    "'cloudknot configure --keep-bucket', then 'cloudknot down', then 'cloudknot configure' make the stack "
+    "anew and keep its runs"
+)
+
 
 @dataclass(frozen=True, kw_only=True)
 class Finding:

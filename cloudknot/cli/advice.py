@@ -50,7 +50,7 @@ _ADVICE = (
     _Advice(
         r"AccessDenied|not authorized to perform|ExpiredToken|NoCredentialsError",
         "the credentials of this process do not allow it",
-        "the stack's job role does not allow it: whoever configured the stack can attach a policy to it",
+        "the stack's job role does not allow it: 'cloudknot configure --job-policy ARN' allows more",
     ),
     _Advice(
         r"^(EndpointConnectionError|ConnectTimeoutError|ConnectionError|URLError|gaierror)",

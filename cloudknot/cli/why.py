@@ -167,7 +167,8 @@ def _say_items(record: Record) -> Iterator[tuple[str, str]]:
     causes = list(record.causes.items())
     for cause, indices in causes[:_SHOWN_CAUSES]:
         where = describe_indices(indices, most=_SHOWN_INDICES)
-        sentence = f"{count(len(indices), 'item')} failed: {' '.join(cause.split())} (items {where})"
+        noun = "item" if len(indices) == 1 else "items"
+        sentence = f"{len(indices)} {noun} failed: {' '.join(cause.split())} ({noun} {where})"
         yield sentence, advise(cause, record.run, indices[0])
     more = len(causes) - _SHOWN_CAUSES
     if more > 0:

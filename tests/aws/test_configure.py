@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from cloudknot.aws.findings import MAKE_ANEW
 from cloudknot.aws.substrate import read_stack, read_substrate
 from cloudknot.cli import main
 from cloudknot.config import load_settings
@@ -133,6 +134,22 @@ def test_what_is_switched_off_is_switched_on_again(aws_box: Box, capsys: pytest.
     [environment] = batch.describe_compute_environments(computeEnvironments=[behind])["computeEnvironments"]
     assert environment["state"] == "ENABLED"
     assert main(["plan"]) == 0
+
+
+def test_what_doctor_says_of_a_damaged_stack_mends_it(
+    aws_box: Box, capsys: pytest.CaptureFixture[str]
+) -> None:
+    bucket = make_stack(new_vpc=True).bucket
+    aws_box.client("s3").put_object(Bucket=bucket, Key="runs/r/x")
+    aws_box.client("ecr").delete_repository(repositoryName="cloudknot", force=True)
+    assert main(["doctor"]) == 1
+    assert f"to do: {MAKE_ANEW}" in capsys.readouterr().out
+    commands = [command.split()[1:] for command in MAKE_ANEW.split("'")[1::2]]
+    for verb, *options in commands:
+        no_proof = ["--no-proof", "--new-vpc"] if verb == "configure" else []
+        assert main([verb, *options, "--yes", *(no_proof if options == [] else no_proof[:1])]) == 0
+    assert main(["doctor"]) == 0
+    assert aws_box.client("s3").list_objects_v2(Bucket=bucket)["KeyCount"] == 1
 
 
 @pytest.mark.usefixtures("aws_box")

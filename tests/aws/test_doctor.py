@@ -287,7 +287,7 @@ class TestAStack:
         substrate = make(Aws(), WISHES)
         damage(aws_box, substrate)
         said = found(examine(), Level.FAILED)
-        assert "is DISABLED -> enable it" in said
+        assert "is DISABLED -> 'cloudknot configure' switches it on" in said
         assert "does not trust ecs-tasks.amazonaws.com" in said
         assert "is gone from ECR" in said
         assert "lets nothing out" in said

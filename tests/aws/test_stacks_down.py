@@ -114,6 +114,14 @@ def test_a_bucket_that_is_to_be_kept_is_kept_and_used_again(aws_box: Box) -> Non
     assert aws_box.client("s3").list_objects_v2(Bucket=substrate.bucket)["KeyCount"] == 1
 
 
+def test_a_bucket_is_kept_though_nothing_else_of_the_stack_changes(aws_box: Box) -> None:
+    bucket = make_stack().bucket
+    aws_box.client("s3").put_object(Bucket=bucket, Key="runs/r/x")
+    make_stack(keeps_bucket=True)
+    assert remove().left == (f"arn:aws:s3:::{bucket}",)
+    assert aws_box.client("s3").list_objects_v2(Bucket=bucket)["KeyCount"] == 1
+
+
 def test_all_versions_are_removed(aws_box: Box) -> None:
     bucket, s3 = make_stack().bucket, aws_box.client("s3")
     s3.put_bucket_versioning(Bucket=bucket, VersioningConfiguration={"Status": "Enabled"})

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
-from cloudknot.aws.findings import Check, failed, passed, warned
+from cloudknot.aws.findings import MAKE_ANEW, Check, failed, passed, warned
 from cloudknot.aws.session import Aws
 from cloudknot.aws.substrate import Substrate
 from cloudknot.docker_engine.connection import Engine
@@ -55,9 +55,7 @@ def check_repository(aws: Aws, substrate: Substrate) -> Iterator[Check]:
     except AwsError as error:
         if error.code != "RepositoryNotFoundException":
             raise
-        yield failed(
-            "images", f"the repository {name} is gone from ECR", "'cloudknot configure' makes it again"
-        )
+        yield failed("images", f"the repository {name} is gone from ECR", MAKE_ANEW)
         return
     size = sum(int(one.get("imageSizeInBytes", 0)) for one in found)
     yield passed("images", f"the repository {name} has {len(found)} images, {size / 1e9:.1f} GB")

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from cloudknot.aws.findings import Check, failed, passed, warned
+from cloudknot.aws.findings import MAKE_ANEW, Check, failed, passed, warned
 from cloudknot.aws.session import Aws
 from cloudknot.aws.substrate import Substrate, read_stack, substrate_of
 from cloudknot.errors import NotConfiguredError
@@ -17,7 +17,7 @@ _DEAD = ("ROLLBACK_COMPLETE", "ROLLBACK_FAILED", "CREATE_FAILED", "DELETE_FAILED
 _STUCK = ("UPDATE_ROLLBACK_FAILED",)
 # What the describing requests take.
 _AT_ONCE = 100
-_ENABLE = "enable it in the console of AWS Batch, or have 'cloudknot configure' put the stack in order"
+_ENABLE = "'cloudknot configure' switches it on again"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -81,7 +81,7 @@ def check_machines(machines: Machines) -> Iterator[Check]:
     """Yield what is wrong with queues and compute environments, else that all is well."""
     there = {queue["jobQueueArn"] for queue in machines.queues}
     checks = [
-        failed("queues", f"the queue {name} of the stack is gone", "'cloudknot configure' makes it again")
+        failed("queues", f"the queue {name} of the stack is gone", MAKE_ANEW)
         for name, arn in machines.wanted.items()
         if arn not in there
     ]
@@ -103,8 +103,7 @@ def check_machines(machines: Machines) -> Iterator[Check]:
 def _check_state(name: str, what: str, thing: Reply) -> Iterator[Check]:
     said = f" ({thing['statusReason']})" if thing.get("statusReason") else ""
     if thing["status"] == "INVALID":
-        cure = "'cloudknot configure' puts it in order; 'cloudknot down' and 'configure' make all anew"
-        yield failed(name, f"{what} is INVALID{said}", cure)
+        yield failed(name, f"{what} is INVALID{said}", MAKE_ANEW)
     elif thing["state"] == "DISABLED":
         yield failed(name, f"{what} is DISABLED", _ENABLE)
     elif thing["status"] != "VALID":
@@ -121,8 +120,8 @@ def _check_behind(machines: Machines) -> Iterator[Check]:
         ]
         if missing:
             names = ", ".join(arn.rpartition("/")[2] for arn in missing)
-            cure = "'cloudknot configure' makes it again"
-            yield failed("environments", f"{names} behind the queue {queue['jobQueueName']} is gone", cure)
+            sentence = f"{names} behind the queue {queue['jobQueueName']} is gone"
+            yield failed("environments", sentence, MAKE_ANEW)
 
 
 def _describe(aws: Aws, operation: str, key: str, names: Sequence[str]) -> list[Reply]:

@@ -5,13 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from cloudknot.aws.findings import Check, failed, passed, unknown
+from cloudknot.aws.findings import MAKE_ANEW, Check, failed, passed, unknown
 from cloudknot.aws.session import Aws
 from cloudknot.aws.substrate import Substrate
 from cloudknot.errors import AwsError
 
 _TASKS, _MACHINES = "ecs-tasks.amazonaws.com", "ec2.amazonaws.com"
-_CONFIGURE = "'cloudknot configure' makes what is the stack's own again"
 
 
 def check_roles(aws: Aws, substrate: Substrate, environments: Sequence[Mapping[str, Any]]) -> Iterator[Check]:
@@ -47,11 +46,11 @@ def _look_at_role(aws: Aws, what: str, name: str, service: str) -> Check:
         role = aws.call("iam", "get_role", RoleName=name)["Role"]
     except AwsError as error:
         if error.code in ("NoSuchEntity", "NoSuchEntityException"):
-            return failed("roles", f"the {what} {name} is gone", _CONFIGURE)
+            return failed("roles", f"the {what} {name} is gone", MAKE_ANEW)
         return unknown("roles", f"the {what} {name} could not be looked at: {error}")
     if trusts(role["AssumeRolePolicyDocument"], service):
         return passed("roles", f"the {what} {name} trusts {service}")
-    cure = f"allow sts:AssumeRole to {service} in its trust policy; {_CONFIGURE}"
+    cure = f"allow sts:AssumeRole to {service} in its trust policy; or {MAKE_ANEW}"
     return failed("roles", f"the {what} {name} does not trust {service}, so that no job starts", cure)
 
 
@@ -60,12 +59,12 @@ def _look_at_profile(aws: Aws, name: str) -> Iterator[Check]:
         profile = aws.call("iam", "get_instance_profile", InstanceProfileName=name)["InstanceProfile"]
     except AwsError as error:
         if error.code in ("NoSuchEntity", "NoSuchEntityException"):
-            yield failed("roles", f"the instance profile {name} is gone: no machine can start", _CONFIGURE)
+            yield failed("roles", f"the instance profile {name} is gone: no machine can start", MAKE_ANEW)
         else:
             yield unknown("roles", f"the instance profile {name} could not be looked at: {error}")
         return
     if not profile["Roles"]:
-        yield failed("roles", f"the instance profile {name} has no role: no machine can start", _CONFIGURE)
+        yield failed("roles", f"the instance profile {name} has no role: no machine can start", MAKE_ANEW)
     for role in profile["Roles"]:
         yield _look_at_role(aws, "machines' role", role["RoleName"], _MACHINES)
 
