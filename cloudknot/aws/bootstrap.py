@@ -163,8 +163,7 @@ class Bootstrap:
         described = self._stacks.settle(wishes.stack)
         old = blueprint_of(described) if described is not None and is_usable(described) else None
         blueprint = design(self._aws, wishes, old)
-        if old is None or len(blueprint.pools) > len(old.pools):
-            check_quotas(self._aws, blueprint)
+        check_quotas(self._aws, blueprint, old)
         change_set = self._stacks.propose(blueprint)
         off = SwitchedOff()
         if old is not None and described is not None:

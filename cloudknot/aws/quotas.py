@@ -18,15 +18,30 @@ MAX_QUEUES = 50
 _ENVIRONMENTS_A_POOL = 2
 
 
-def check_quotas(aws: Aws, blueprint: Blueprint) -> None:
+def check_quotas(aws: Aws, blueprint: Blueprint, old: Blueprint | None = None) -> None:
     """Refuse a stack that would not fit beside what the region has.
+
+    Pools that go are counted with those that come: CloudFormation makes what is new first.
+
+    Parameters
+    ----------
+    aws : Aws
+        The account and region.
+    blueprint : Blueprint
+        What it shall be.
+    old : Blueprint, optional
+        What it is.
 
     Raises
     ------
     InputError
         The region would have too many compute environments or queues.
     """
-    pools = len(blueprint.pools)
+    before = {pool.key for pool in old.pools} if old is not None else set[str]()
+    wished = {pool.key for pool in blueprint.pools}
+    if wished <= before:
+        return
+    pools = len(wished | before)
     for noun, operation, key, wanted, limit in (
         (
             *("compute environments", "describe_compute_environments", "computeEnvironments"),

@@ -65,9 +65,9 @@ class Holding:
         plan = self.blueprint
         lines = []
         if self.jobs:
-            lines.append(f"terminate {len(self.jobs)} jobs, and arrays with all that is in them")
+            lines.append(f"terminate {_count(self.jobs, 'job')}, and arrays with all that is in them")
         if self.definitions:
-            lines.append(f"deregister {len(self.definitions)} job definitions")
+            lines.append(f"deregister {_count(self.definitions, 'job definition')}")
         if plan is not None:
             if self.own_bucket:
                 lines.append(f"remove the bucket {plan.bucket} with all runs and their results")
@@ -101,6 +101,10 @@ class Removed:
     objects: int
     left: tuple[str, ...] | None
     why_unknown: str = ""
+
+
+def _count(things: Sequence[str], noun: str) -> str:
+    return f"{len(things)} {noun}{'s' * (len(things) != 1)}"
 
 
 class Teardown:
@@ -157,7 +161,7 @@ class Teardown:
         for arn in holding.definitions:
             self._aws.call("batch", "deregister_job_definition", jobDefinition=arn)
         if holding.definitions:
-            self._tell(f"{len(holding.definitions)} job definitions deregistered")
+            self._tell(f"{_count(holding.definitions, 'job definition')} deregistered")
         objects = 0
         if holding.own_bucket:
             objects = empty_bucket(self._aws, holding.own_bucket, self._tell)
@@ -174,7 +178,7 @@ class Teardown:
             return 0
         for queue in holding.queues:  # what still runs could write to the bucket while it is emptied
             self._aws.call("batch", "update_job_queue", jobQueue=queue, state="DISABLED")
-        self._wait(lambda: self._changing(holding.queues), f"queues of the stack {holding.stack} to close")
+        self._wait(lambda: self._changing(holding.queues), "queue", f"of the stack {holding.stack} to close")
         ended: set[str] = set()
 
         def living() -> list[str]:
@@ -185,20 +189,20 @@ class Teardown:
                     ended.add(job)
             return found
 
-        self._wait(living, f"jobs of the stack {holding.stack} to end")
+        self._wait(living, "job", f"of the stack {holding.stack} to end")
         return len(ended)
 
-    def _wait(self, find: Callable[[], list[str]], what: str) -> None:
+    def _wait(self, find: Callable[[], list[str]], noun: str, what: str) -> None:
         """Wait until nothing is found any more."""
         wait_s, waited_s = _FIRST_WAIT_S, 0.0
         while found := find():
             if waited_s > _PATIENCE_S:
                 raise AwsError(
-                    f"waited {_PATIENCE_S:.0f} s for {len(found)} {what}, such as {found[0]}: "
+                    f"waited {_PATIENCE_S:.0f} s for {_count(found, noun)} {what}, such as {found[0]}: "
                     "run 'cloudknot down' again"
                 )
             if not waited_s:
-                self._tell(f"waiting for {len(found)} {what}")
+                self._tell(f"waiting for {_count(found, noun)} {what}")
             self._sleep(wait_s)
             waited_s += wait_s
             wait_s = min(wait_s * _GROWTH, _LONGEST_WAIT_S)

@@ -300,6 +300,8 @@ def test_pools_are_refused_near_the_quota_of_the_region(aws_box: Box) -> None:
     ) as caught:
         make_stack(add_pools=(Pool(gpu=True),))
     assert "AWS allows 50 a region: remove pools with --remove-pool" in str(caught.value)
+    with pytest.raises(InputError, match="need 12 job queues for its 4 pools"):
+        make_stack(add_pools=(Pool(gpu=True),), remove_pools=("fargate",))  # the new ones are made first
     make_stack(max_vcpus=32)
 
 
