@@ -5,12 +5,13 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from cloudknot.aws.batch import PATIENCE_S, Batch, JobState
 from cloudknot.aws.planning import Ending, JobSlice, job_of, job_slices, make_wave
 from cloudknot.aws.requests import job_name, submit_request
 from cloudknot.catalog import TakenOverError, count_owners
+from cloudknot.errors import AwsError
 from cloudknot.ledger import read_mark, write_mark
 from cloudknot.runner.keys import Keys
 from cloudknot.runner.stores import Store
@@ -104,6 +105,7 @@ class WaveBook:
         self._jobs: dict[str, _Job] = {}
         self._terminated: set[str] = set()
         self._old: set[str] = set()
+        self._is_in_doubt = False
 
     @property
     def live(self) -> Sequence[Wave]:
@@ -136,11 +138,7 @@ class WaveBook:
             for part in job_slices(wave.n_chunks):
                 self._follow(wave, part, jobs.get(part.offset))
         if self._unconfirmed:
-            self._sleep(_ARRIVED_S)
-            found = self._place.batch.find_jobs(self._place.queue, f"{run_id}-")
-            for wave in self._unconfirmed.values():
-                for part in job_slices(wave.n_chunks):
-                    self._follow(wave, part, found.get(job_name(run_id, wave.number, part.offset)))
+            self._find_submitted()
 
     def is_clear(self) -> bool:
         """Return whether the jobs of before the run was resumed are over: till then they may commit items."""
@@ -205,7 +203,7 @@ class WaveBook:
                         store_uri=place.store.uri,
                         tags=place.tags,
                     )
-                    jobs[part.offset] = place.batch.submit(request, patience_s=patience_s)
+                    jobs[part.offset] = self._send(request, patience_s)
                     self._follow(wave, part, jobs[part.offset])
             write_mark(place.store, self._keys.submitted(number), {"jobs": jobs})
             del self._unconfirmed[number]
@@ -229,7 +227,10 @@ class WaveBook:
         return failures
 
     def terminate(self, reason: str) -> None:
-        """End its jobs, and submit none that are planned."""
+        """End its jobs, one too whose submission was broken off (Ctrl-C), and submit no planned ones."""
+        if self._is_in_doubt:
+            self._find_submitted()
+            self._is_in_doubt = False
         self._unconfirmed.clear()
         for job_id in [job_id for job_id in self._active if job_id not in self._terminated]:
             self._place.batch.terminate([job_id], reason)
@@ -258,6 +259,25 @@ class WaveBook:
             if any(read_mark(store, key) is not None for key in ends):
                 return generation + 1
         return 1
+
+    def _send(self, request: Mapping[str, Any], patience_s: float) -> str:
+        self._is_in_doubt = True
+        try:
+            job_id = self._place.batch.submit(request, patience_s=patience_s)
+        except AwsError as error:
+            self._is_in_doubt = error.is_unsure
+            raise
+        self._is_in_doubt = False
+        return job_id
+
+    def _find_submitted(self) -> None:
+        """Find the jobs of waves that are not written down as submitted; what is on its way arrives first."""
+        run_id, place = self._run.run_id, self._place
+        self._sleep(_ARRIVED_S)
+        found = place.batch.find_jobs(place.queue, f"{run_id}-")
+        for wave in self._unconfirmed.values():
+            for part in job_slices(wave.n_chunks):
+                self._follow(wave, part, found.get(job_name(run_id, wave.number, part.offset)))
 
     def _follow(self, wave: Wave, part: JobSlice, job_id: str | None) -> None:
         if job_id is not None and job_id not in self._jobs:  # else it keeps what is known of its children

@@ -168,6 +168,23 @@ def test_a_submission_that_never_arrived_is_sent_again(aws_lab: Box, far: Client
     assert len(jobs_of(aws_lab, future.run_id)) == 1
 
 
+def test_ctrl_c_while_a_job_is_submitted_leaves_no_job(aws_lab: Box, far: Client) -> None:
+    def interrupt(**_: Any) -> None:
+        raise KeyboardInterrupt
+
+    knot = Knot(square, name="broken-off", backend="aws", client=far)
+    events = far.backend("aws").aws.client("batch", retries=False).meta.events  # type: ignore[attr-defined]
+    events.register("after-call.batch.SubmitJob", interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        knot.map(range(3))
+    assert far.jobs() == []
+    queue = read_substrate(Aws(), "cloudknot").queues["x86"]
+    filters = [{"name": "JOB_NAME", "values": ["broken-off*"]}]
+    [job] = aws_lab.client("batch").list_jobs(jobQueue=queue, filters=filters)["jobSummaryList"]
+    [described] = aws_lab.client("batch").describe_jobs(jobs=[job["jobId"]])["jobs"]
+    assert described["isTerminated"]
+
+
 def test_throttling_fails_no_run(aws_lab: Box, far: Client) -> None:
     aws_lab.add_fault(Throttle(service="batch", operation="SubmitJob", times=2))
     aws_lab.add_fault(Throttle(service="batch", operation="Describe*", times=4))
