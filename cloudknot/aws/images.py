@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import shlex
 import threading
+import time
 from collections.abc import Callable, Collection
 from dataclasses import replace
 from pathlib import Path
@@ -25,6 +26,8 @@ from cloudknot.specs import Image
 # Whatever this machine is: that of jobs that ask for no other.
 _PLATFORM = "linux/amd64"
 _DIGEST = re.compile(r"[0-9a-f]{20}")
+# Another person may have removed an image that was there so long ago.
+_TRUSTED_S = 60.0
 # What the runner writes, it writes only where nothing is: boto3 can ask S3 for that since 1.35.2.
 _CHECK = """
 import boto3, cloudknot.runner
@@ -54,6 +57,8 @@ class RemoteImages:
         The base of images that name none; None: the official Python image.
     tell : callable
         Told, line by line, how it goes on; an empty line at its end.
+    clock : callable
+        Seconds, monotonic.
     """
 
     def __init__(
@@ -65,6 +70,7 @@ class RemoteImages:
         home: Path,
         default_base: str | None,
         tell: Callable[[str], None],
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._registry = Registry(aws, repository_uri)
         self._make_engine = engine
@@ -74,12 +80,15 @@ class RemoteImages:
         self._default_base = default_base
         self._tell = tell
         self._locks: dict[str, threading.Lock] = {}
+        self._clock = clock
         self._ready: dict[str, str] = {}
+        self._looked_at: dict[str, float] = {}
 
     def prepare(self, image: Image, imports: Imports) -> Prepared:
         """Make the image ready that a function needs, and return its name with its digest in ECR.
 
-        It is for ``linux/amd64`` where the image says nothing else. A second call with the same asks nobody.
+        It is for ``linux/amd64`` where the image says nothing else. For a minute a second call with the same
+        asks nobody; then it looks whether the image is still there.
 
         Raises
         ------
@@ -98,10 +107,11 @@ class RemoteImages:
         needs = capture(imports, platform=image.platform)
         request = digest_request(image, needs, default_base=self._default_base)
         with self._locks.setdefault(request, threading.Lock()):
-            name = self._ready.get(request)
-            if name is None:
+            name, now = self._ready.get(request), self._clock()
+            if name is None or now - self._looked_at[request] >= _TRUSTED_S:
                 try:
                     name = self._ready[request] = self._provide(image, needs, request)
+                    self._looked_at[request] = now
                 finally:
                     self._tell("")
         return Prepared(image=name, by_value=needs.by_value)

@@ -140,6 +140,21 @@ def test_a_boto3_that_is_too_old_for_the_runner_is_refused_before_it_is_pushed(d
 
 
 @pytest.mark.aws_box(executor="process")
+def test_an_image_that_a_colleague_has_removed_is_sent_again_in_the_same_session(desk: Desk) -> None:
+    seconds = [0.0]
+    remote = desk.remote(clock=lambda: seconds[0])
+    image = desk.prepare(remote)
+    desk.remote("ana").remove([image])
+    assert desk.tags == []
+    seconds[0] = 60.0
+    assert desk.prepare(remote).startswith(f"{desk.uri}@")
+    assert len(desk.tags) == 1
+    before = len(desk.box.calls())
+    desk.prepare(remote)
+    assert len(desk.box.calls()) == before
+
+
+@pytest.mark.aws_box(executor="process")
 def test_a_repeat_is_one_question_and_needs_no_engine(desk: Desk) -> None:
     image = desk.prepare(desk.remote())
     before = len(desk.box.calls())
