@@ -26,6 +26,19 @@ _THROTTLES = frozenset(
     }
 )
 _SERVER_FAULT = 500
+# What AWS says of keys that have ended; a person may have got new ones since they were read.
+_ENDED = frozenset(
+    {
+        "ExpiredToken",
+        "ExpiredTokenException",
+        "InvalidAccessKeyId",
+        "InvalidClientTokenId",
+        "InvalidToken",
+        "RequestExpired",
+        "TokenRefreshRequired",
+        "UnrecognizedClientException",
+    }
+)
 
 
 class Aws:
@@ -100,10 +113,34 @@ class Aws:
                     retries=attempts, max_pool_connections=_CONNECTIONS, user_agent_extra="cloudknot"
                 )
                 region = self.region
-                self._clients[service, retries] = self._session.client(
-                    service, region_name=region, config=config
-                )
+                client = self._session.client(service, region_name=region, config=config)
+                client.meta.events.register("needs-retry", self._go_on_with_new_keys)
+                self._clients[service, retries] = client
             return self._clients[service, retries]
+
+    def _go_on_with_new_keys(self, *, response: Any, **_: Any) -> int | None:
+        """Have a request sent again at once that was refused for keys in whose place there are new ones."""
+        is_ended = response is not None and response[1].get("Error", {}).get("Code") in _ENDED
+        return 0 if is_ended and self._take_new_keys() else None
+
+    def _take_new_keys(self) -> bool:
+        """Give all clients the keys that AWS's own order finds now; return whether they are others."""
+        import boto3  # noqa: PLC0415  # as above
+        from botocore.credentials import Credentials  # noqa: PLC0415  # as above
+        from botocore.exceptions import BotoCoreError  # noqa: PLC0415  # as above
+
+        with self._lock:
+            held = self._session.get_credentials()
+            if type(held) is not Credentials:  # the others renew themselves
+                return False
+            try:
+                found = boto3.Session(profile_name=self._profile).get_credentials()
+                keys = found.get_frozen_credentials() if found else held.get_frozen_credentials()
+            except BotoCoreError:
+                return False
+            is_new: bool = keys != held.get_frozen_credentials()
+            held.access_key, held.secret_key, held.token = keys.access_key, keys.secret_key, keys.token
+            return is_new
 
     def call(self, service: str, operation: str, *, retries: bool = True, **parameters: Any) -> Any:
         """Ask AWS for something and return the reply.
@@ -177,7 +214,7 @@ def explain_aws_error(error: Exception, asked: str, *, profile: str | None = Non
     status = int(reply.get("ResponseMetadata", {}).get("HTTPStatusCode", 0))
     is_throttle = code in _THROTTLES
     said = reply.get("Error", {}).get("Message") or code
-    cure = f": {log_in}" if code in ("ExpiredToken", "ExpiredTokenException") else ""
+    cure = f": {log_in}" if code in _ENDED else ""
     return AwsError(
         f"{asked}: {said} ({code}){cure}",
         code=code,
