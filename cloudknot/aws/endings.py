@@ -169,7 +169,7 @@ _RULES = (
 )
 _OF_CODES = {
     75: (
-        "the run's bucket could not be read or written, in every attempt",
+        "the run's bucket could not be read or written, or its machine went away, in every attempt",
         f"'cloudknot doctor' looks at the bucket and the job role; {_PERSISTENT}",
     ),
     125: ("the container engine of its machine failed", DOCTOR),

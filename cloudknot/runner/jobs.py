@@ -33,8 +33,9 @@ from cloudknot.runner.supervisor import ChunkFailedError, Supervisor
 from cloudknot.runner.waves import Wave, WaveChunk, read_wave
 from cloudknot.runner.worker import DEFERS_OOM
 
-# Exit codes, by which AWS Batch's retry rules go: another attempt helps where the store failed.
-DONE, NOT_DONE, STORE_FAILED, TERMINATED = 0, 1, 75, 128 + signal.SIGTERM
+# Exit codes, by which AWS Batch's retry rules go. Another attempt helps where the store failed, and where a
+# machine that goes away tells its containers to end; a job that is terminated gets none all the same.
+DONE, NOT_DONE, AGAIN = 0, 1, 75
 _FINE = frozenset({*SUCCESSES, Outcome.CANCELLED})
 # Items use /tmp as they like, and sweep it.
 _FOLDER = "/var/tmp"
@@ -66,7 +67,7 @@ def run_job(store_uri: str, run_id: str, wave: int, number: int) -> int:
         return job.run()
     except (OSError, ChunkFailedError) as error:
         _write(words(f"the store failed: {error}"))
-        return STORE_FAILED
+        return AGAIN
 
 
 class Job:
@@ -134,7 +135,7 @@ class Job:
                 self._write(words(f"{error}: going on behind them"))
             if position >= self._chunk.last:
                 return DONE
-        return TERMINATED if self.control.is_cancelled else NOT_DONE
+        return AGAIN if self.control.is_cancelled else NOT_DONE
 
     def _assignment(self, first: int, last: int, spec: WorkerSpec) -> Assignment[WorkerSpec]:
         return Assignment(
@@ -227,7 +228,7 @@ def worker_spec(store: Store, orders: Orders) -> Iterator[WorkerSpec]:
 
 def _end(*_: object) -> NoReturn:
     # A container's first process dies of no signal that it does not handle.
-    raise SystemExit(TERMINATED)
+    raise SystemExit(AGAIN)
 
 
 def _write(lines: bytes) -> None:

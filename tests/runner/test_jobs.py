@@ -16,7 +16,7 @@ import pytest
 
 from cloudknot.ledger import Outcomes
 from cloudknot.runner.envelopes import Envelope, Outcome
-from cloudknot.runner.jobs import DONE, NOT_DONE, STORE_FAILED, TERMINATED, Job
+from cloudknot.runner.jobs import AGAIN, DONE, NOT_DONE, Job
 from cloudknot.runner.keys import Keys
 from cloudknot.runner.orders import read_orders
 from cloudknot.runner.shards import encode_indices
@@ -241,7 +241,7 @@ def test_a_store_that_fails_is_exit_code_75(store: FileStore, tmp_path: Path) ->
     packs.parent.mkdir(exist_ok=True)
     packs.write_text("no folder")
     code, out = run_job(store, run)
-    assert code == STORE_FAILED
+    assert code == AGAIN
     assert out.startswith("[cloudknot] ! the store failed: ")
 
 
@@ -250,7 +250,7 @@ def test_a_store_that_fails_the_worker_is_exit_code_75(store: FileStore, tmp_pat
     plan(store, run)
     store.delete(Keys(run.run_id).inputs)
     code, out = run_job(store, run)
-    assert code == STORE_FAILED
+    assert code == AGAIN
     assert "[cloudknot] ! the store failed: KeyError" in out
 
 
@@ -273,7 +273,7 @@ def test_a_chunk_that_its_rule_stops_is_exit_code_1(store: FileStore) -> None:
     assert list(outcomes.unsettled()) == [2, 3, 4]
 
 
-def test_sigterm_keeps_what_has_ended_and_is_exit_code_143(store: FileStore, tmp_path: Path) -> None:
+def test_sigterm_keeps_what_has_ended_and_asks_for_another_attempt(store: FileStore, tmp_path: Path) -> None:
     def wait(x: int) -> int:
         if x == 2:
             import pathlib
@@ -291,7 +291,7 @@ def test_sigterm_keeps_what_has_ended_and_is_exit_code_143(store: FileStore, tmp
     job.process.terminate()
     began = time.monotonic()
     code, out = job.end()
-    assert code == TERMINATED
+    assert code == AGAIN
     assert time.monotonic() - began < 5
     assert values_of(store, run) == [0, 1]
     assert out == "[cloudknot] item 2\nwaiting\n"

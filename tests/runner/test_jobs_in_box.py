@@ -127,14 +127,35 @@ def test_another_attempt_goes_on_where_a_reclaimed_machine_was(aws_box: Box, sto
     assert values_of(store, run) == ["1", "1", "2", "2"]
 
 
-def test_a_terminated_job_keeps_what_has_ended(aws_box: Box, store: S3Store) -> None:
+def test_a_machine_that_goes_away_in_good_order_costs_an_attempt_and_no_item(
+    aws_box: Box, store: S3Store
+) -> None:
+    def wait(x: int) -> str:
+        import os
+        import signal
+
+        attempt = os.environ["AWS_BATCH_JOB_ATTEMPT"]
+        if x == 2 and attempt == "1":
+            os.kill(os.getppid(), signal.SIGTERM)  # as an engine does that shuts down
+            time.sleep(600)
+        return attempt
+
+    run = plan(store, wait, range(4), 4)
+    job = cloud.finish(aws_box, submit(aws_box, store, run))
+    assert job["status"] == "SUCCEEDED"
+    assert [attempt["container"]["exitCode"] for attempt in job["attempts"]] == [75, 0]
+    assert values_of(store, run) == ["1", "1", "2", "2"]
+
+
+def test_a_terminated_job_keeps_what_has_ended_and_is_not_tried_again(aws_box: Box, store: S3Store) -> None:
     run = plan(store, lambda x: time.sleep(600) if x == 2 else print("item", x), range(4), 4, commit_s=1000)
     job_id = submit(aws_box, store, run)
     job = cloud.wait_for(aws_box, job_id, "RUNNING")
     wait_until(lambda: "item 1" in said(aws_box, job))
     aws_box.client("batch").terminate_job(jobId=job_id, reason="enough")
     job = cloud.finish(aws_box, job_id)
-    assert (job["status"], job["container"].get("exitCode")) == ("FAILED", 143)
+    assert (job["status"], job["container"].get("exitCode")) == ("FAILED", 75)
+    assert len(job["attempts"]) == 1
     outcomes = Outcomes(store, run.run_id, 4)
     outcomes.refresh()
     assert [outcomes.outcome(position) for position in range(3)] == [Outcome.VALUE, Outcome.VALUE, None]
