@@ -183,3 +183,10 @@ class Catalog:
 def count_owners(store: Store, run_id: str) -> int:
     """Return how often a run was run: 1 when it was begun, and 1 more for each time it was resumed."""
     return sum(1 for _ in store.list(Keys(run_id).owners))
+
+
+def has_ended(store: Store, run_id: str, generation: int) -> bool:
+    """Return whether the n-th time that a run was run is written down as over, cancelled or stopped."""
+    keys = Keys(run_id)
+    ends = (keys.settled(generation), keys.cancel_run(generation), keys.stopped(generation))
+    return any(read_mark(store, key) is not None for key in ends)

@@ -15,7 +15,7 @@ from cloudknot.aws.estimating import estimate_on_aws
 from cloudknot.backends import Backend, Surroundings, is_remote, make_backend
 from cloudknot.backends.prepared import Prepared
 from cloudknot.calls import CallFuture
-from cloudknot.catalog import Catalog, count_owners
+from cloudknot.catalog import Catalog, count_owners, has_ended
 from cloudknot.checks import check_budget
 from cloudknot.config import Settings, check_home, load_settings
 from cloudknot.display import JobRow
@@ -149,9 +149,7 @@ class Client:
         store = self.store_of(run.run_id)
         if self.catalog.is_owned(store, run.run_id):
             return False
-        keys, generation = Keys(run.run_id), count_owners(store, run.run_id)
-        ends = (keys.settled(generation), keys.cancel_run(generation), keys.stopped(generation))
-        return all(read_mark(store, key) is None for key in ends)
+        return not has_ended(store, run.run_id, count_owners(store, run.run_id))
 
     def is_going_on(self, run_id: str) -> bool:
         """Return whether a living process has a run, or jobs of it run elsewhere."""

@@ -179,16 +179,16 @@ class Batch:
             and (image := found.get("containerProperties", {}).get("image", "")) in meant
         ]
 
-    def is_in_use(self, definition: str, queues: Iterable[str]) -> bool:
-        """Return whether jobs of a definition are still to end in one of these queues."""
+    def jobs_of(self, definition: str, queues: Iterable[str]) -> dict[str, bool]:
+        """Return the names of the jobs of a definition in these queues, and whether they are over."""
         filters = [{"name": "JOB_DEFINITION", "values": [definition]}]
-        return any(
-            job["status"] not in _FINAL
+        return {
+            job["jobName"]: job["status"] in _FINAL
             for queue in queues
             for job in self._aws.pages(
                 "batch", "list_jobs", "jobSummaryList", jobQueue=queue, filters=filters
             )
-        )
+        }
 
     def deregister(self, definition: str) -> None:
         """Let no new job have a definition."""

@@ -100,6 +100,17 @@ def job_name(run_id: str, wave: int, offset: int) -> str:
     return f"{run_id}-{wave}-{offset}"
 
 
+def run_of(job: str) -> str:
+    """Return the run of a job, by its name.
+
+    Examples
+    --------
+    >>> run_of(job_name("fit-20261121t200113-x7", 0, 10_000))
+    'fit-20261121t200113-x7'
+    """
+    return job.rsplit("-", 2)[0]
+
+
 def submit_request(
     run: Run,
     wave: Wave,

@@ -13,12 +13,13 @@ from cloudknot.aws.images import RemoteImages
 from cloudknot.aws.logs import ItemLog
 from cloudknot.aws.planning import chunks_at
 from cloudknot.aws.prices import price_of
-from cloudknot.aws.requests import CANCELLED, definition_request
+from cloudknot.aws.requests import CANCELLED, definition_request, run_of
 from cloudknot.aws.session import Aws
 from cloudknot.aws.substrate import STACK_TAG, Substrate, read_substrate
 from cloudknot.backends.batch_run import BatchRun
 from cloudknot.backends.prepared import Prepared, Removed
 from cloudknot.backends.wave_book import Place, WaveBook, child_of, read_jobs
+from cloudknot.catalog import count_owners, has_ended
 from cloudknot.docker_engine.connection import Engine
 from cloudknot.errors import InputError
 from cloudknot.ledger import Outcomes
@@ -120,7 +121,7 @@ class AwsBackend:
         try:
             self.substrate.check(resources)
         except InputError:
-            del self.substrate  # somebody may have configured it since it was read
+            self.__dict__.pop("substrate", None)  # somebody may have configured it since it was read
             self.substrate.check(resources)
 
     def prepare(self, image: Image, imports: Imports) -> Prepared:
@@ -222,16 +223,27 @@ class AwsBackend:
     def remove(self, images: Collection[str], name: str) -> Removed:
         """Remove a Knot's job definitions of these images, and the images that no other Knot has.
 
-        What jobs that have not ended still need, perhaps another person's, is kept.
+        What runs that have not ended still need, perhaps another person's, is kept.
         """
         found = self.batch.definitions_of(self._stack, images)
         queues = set(self.substrate.queues.values())
-        own = [each for each in found if each.knot == name and not self.batch.is_in_use(each.arn, queues)]
+        own = [each for each in found if each.knot == name and not self._is_needed(each.arn, queues)]
         for each in own:
             self.batch.deregister(each.arn)
         kept = {each.image for each in found if each not in own}
         removed = self._images.remove(set(images) - kept)
         return Removed(images=removed, definitions=tuple(each.arn.rpartition("/")[2] for each in own))
+
+    def _is_needed(self, definition: str, queues: Collection[str]) -> bool:
+        """Return whether jobs of a definition run, or a run that has such jobs may submit more."""
+        jobs = self.batch.jobs_of(definition, queues)
+        if not all(jobs.values()):
+            return True
+        generations = {run_id: count_owners(self.store, run_id) for run_id in {run_of(job) for job in jobs}}
+        return any(
+            generation and not has_ended(self.store, run_id, generation)
+            for run_id, generation in generations.items()
+        )
 
     def teardown(self) -> None:
         """Do nothing: what runs goes on."""

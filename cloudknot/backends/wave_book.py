@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 from cloudknot.aws.batch import PATIENCE_S, Batch, JobState
 from cloudknot.aws.planning import Ending, JobSlice, job_of, job_slices, make_wave
 from cloudknot.aws.requests import job_name, submit_request
-from cloudknot.catalog import TakenOverError, count_owners
+from cloudknot.catalog import TakenOverError, count_owners, has_ended
 from cloudknot.errors import AwsError
 from cloudknot.ledger import read_mark, write_mark
 from cloudknot.runner.keys import Keys
@@ -253,10 +253,8 @@ class WaveBook:
 
     def _first_live_generation(self) -> int:
         """Return since when the run was not ended: what earlier waves lack is planned anew."""
-        store, keys = self._place.store, self._keys
         for generation in range(self._generation - 1, 0, -1):
-            ends = (keys.settled(generation), keys.cancel_run(generation), keys.stopped(generation))
-            if any(read_mark(store, key) is not None for key in ends):
+            if has_ended(self._place.store, self._run.run_id, generation):
                 return generation + 1
         return 1
 

@@ -20,8 +20,8 @@ from cloudknot.aws.teardown import Teardown
 from cloudknot.cli.runs import _read_rows
 from cloudknot.client import Client
 from cloudknot.config import Settings
-from cloudknot.ledger import Outcomes, write_lost
-from cloudknot.removal import prune
+from cloudknot.ledger import Outcomes, read_mark, write_lost, write_mark
+from cloudknot.removal import Clobbered, prune
 from cloudknot.runner.envelopes import Envelope, Outcome
 from cloudknot.runner.keys import Keys
 from cloudknot.runner.stores import FileStore
@@ -241,6 +241,27 @@ def test_clobber_leaves_another_knots_definitions_and_images(aws_lab: Box, far: 
     assert [far.attach(run).result() for run in far.jobs("other")] == [[1]]
     assert other.map([-2]).result(timeout=60) == [2]
     assert far.jobs("mine") == []
+
+
+def test_clobber_leaves_what_another_persons_knot_of_that_name_still_needs(
+    aws_lab: Box, far: Client, home: Path
+) -> None:
+    def double(x: int) -> int:
+        return 2 * x
+
+    theirs = Client(Settings(home=home / "theirs", progress=False))
+    mine, other = knot(far, double, name="shared"), knot(theirs, double, name="shared")
+    future = other.map([1, 2])
+    assert future.result(timeout=60) == [2, 4]
+    store, end = theirs.store_of(future.run_id), Keys(future.run_id).settled(1)
+    wait_until(lambda: read_mark(store, end))
+    # As between its canary and the rest: none of its jobs is there, and it will submit more.
+    ended = read_mark(store, end)
+    store.delete(end)
+    assert mine.clobber() == Clobbered(stopped=0, removed=0)
+    assert ended is not None
+    write_mark(store, end, ended)
+    assert len(mine.clobber().definitions) == 1
 
 
 @pytest.mark.aws_box(executor="docker")
