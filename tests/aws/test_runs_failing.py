@@ -72,7 +72,7 @@ def test_a_spot_reclaim_uses_no_retry_and_repeats_no_committed_item(
     wait_until((tmp_path / "calls-2").exists, timeout_s=60)
     store = far.store_of(future.run_id)
     wait_until(lambda: list(store.list(Keys(future.run_id).packs)), timeout_s=60)
-    [host] = aws_lab.hosts()
+    [host] = [host for host in aws_lab.hosts() if host.is_spot and host.job_ids]
     aws_lab.reclaim(host)
     assert future.result(timeout=90) == [0, 1, 2, 3]
     assert [(tmp_path / f"calls-{x}").read_text() for x in range(4)] == [".", ".", "..", "."]

@@ -291,13 +291,14 @@ def test_view_jobs_shows_a_table(make_knot: MakeKnot, place: str, capsys: pytest
 class TestClobber:
     """Clobber stops a Knot's jobs and leaves all others."""
 
-    def test_it_stops_jobs_and_keeps_results(self, make_knot: MakeKnot, gate: Path) -> None:
+    def test_it_stops_jobs_and_keeps_results(self, make_knot: MakeKnot, gate: Path, place: str) -> None:
         def wait(x: int) -> int:
             while x and not gate.exists():
                 time.sleep(0.01)
             return x
 
-        mine, others = make_knot(wait, name="mine"), make_knot(wait, name="others")
+        # A name's jobs are those of all places, and other places' tests have the same ledger.
+        mine, others = make_knot(wait, name=f"mine-{place}"), make_knot(wait, name=f"others-{place}")
         kept = others.map([1])
         future = mine.map([0, 1], chunk_size=1)
         assert future[0].result(timeout=20) == 0
@@ -307,8 +308,8 @@ class TestClobber:
         gate.touch()
         assert kept.result(timeout=20) == [1]
 
-    def test_it_removes_results_when_asked(self, make_knot: MakeKnot, client: Client) -> None:
-        knot = make_knot(abs, name="removed")
+    def test_it_removes_results_when_asked(self, make_knot: MakeKnot, client: Client, place: str) -> None:
+        knot = make_knot(abs, name=f"removed-{place}")
         run_id = knot.map([1]).run_id
         knot.map([2]).result()
         assert knot.clobber(results=True).removed == 2
@@ -317,8 +318,10 @@ class TestClobber:
         with pytest.raises(UnknownRunError):
             client.attach(run_id)
 
-    def test_removing_a_running_job_leaves_nothing(self, make_knot: MakeKnot, client: Client) -> None:
-        knot = make_knot(time.sleep, name="running")
+    def test_removing_a_running_job_leaves_nothing(
+        self, make_knot: MakeKnot, client: Client, place: str
+    ) -> None:
+        knot = make_knot(time.sleep, name=f"running-{place}")
         run_id = knot.map([0, 30, 30, 30], chunk_size=1).run_id
         assert knot.clobber(results=True)[:2] == (1, 1)
         assert make_knot(abs).map([-1] * 20).result() == [1] * 20
