@@ -4,4 +4,4 @@ from __future__ import annotations
 
 
 class EngineUnavailableError(Exception):
-    """There is no docker engine, image or registry, and none may or can be made here; says what to do."""
+    """There is no engine, image, registry or browser, and none may or can be had here; says what to do."""
