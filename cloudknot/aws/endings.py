@@ -210,7 +210,7 @@ def explain_end(end: End, *, memory_mib: str = "") -> Finding:
     Examples
     --------
     >>> explain_end(End(exit_code=75)).sentence
-    "the run's bucket could not be read or written, in every attempt"
+    "the run's bucket could not be read or written, or its machine went away, in every attempt"
     """
     # What the log says was written by anybody, so that only the kernel's own last words in it are taken.
     log = _last(end.log) if end.log.rstrip().endswith(_WRONG_MACHINE) else ""

@@ -525,7 +525,8 @@ def test_cancelling_items_is_no_failure_of_the_map(make_knot: MakeKnot, gate: Pa
     for index in range(25):
         assert future[index].cancel()
     gate.touch()
-    assert [item.result(timeout=20) for item in future[25:]] == list(range(25, 40))
+    # On AWS these are 35 jobs in two waves, each of which loads a client of S3's.
+    assert [item.result(timeout=60) for item in future[25:]] == list(range(25, 40))
 
 
 def test_a_cancelled_map_can_be_resumed_at_once(make_knot: MakeKnot, gate: Path) -> None:
