@@ -1,4 +1,4 @@
-"""The tracts that are looked for, as somebody's streamlines: three of DIPY's, or a folder of your own."""
+"""The tracts that are looked for, as the streamlines of somebody whose bundles DIPY ships."""
 
 from __future__ import annotations
 
@@ -24,7 +24,6 @@ ATLAS_PERSON = 1
 # arcuate from the temporal lobe to the frontal lobe, the corticospinal tract from brainstem to cortex, the
 # forceps from left to right.
 AXES = {"AF_L": 2, "CST_R": 2, "CC_ForcepsMajor": 0}
-_ENDINGS = (".trk", ".trx", ".tck", ".vtk", ".fib", ".dpy")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,28 +47,9 @@ class Tract:
         return core_of(self.lines)
 
 
-def read_atlas(folder: Path | None = None) -> Sequence[Tract]:
-    """Return the tracts of an atlas.
-
-    Parameters
-    ----------
-    folder : Path, optional
-        A file of streamlines for each tract, called by its name. None: DIPY's three tracts, of its first
-        person.
-
-    Raises
-    ------
-    ValueError
-        There is no such file in the folder.
-    """
-    if folder is None:
-        return [Tract(name=name, lines=lines) for name, lines in read_bundles(ATLAS_PERSON).items()]
-    files = sorted(path for path in folder.glob("*") if path.suffix in _ENDINGS)
-    if not files:
-        raise ValueError(
-            f"{folder} has no file of streamlines ({', '.join(_ENDINGS)}): put one there for each tract"
-        )
-    return [Tract(name=path.stem, lines=_read(path, AXES.get(path.stem))) for path in files]
+def read_atlas() -> Sequence[Tract]:
+    """Return the tracts of the atlas: DIPY's three, of its first person."""
+    return [Tract(name=name, lines=lines) for name, lines in read_bundles(ATLAS_PERSON).items()]
 
 
 @cache
@@ -94,7 +74,7 @@ def read_bundles(person: int) -> Mapping[str, Points]:
         }
 
 
-def _read(path: Path, axis: int | None) -> Points:
+def _read(path: Path, axis: int) -> Points:
     lines = load_tractogram(str(path), "same", bbox_valid_check=False).streamlines
     return orient(np.array(set_number_of_points(lines, N_NODES), dtype=float), axis)
 
@@ -110,21 +90,20 @@ def core_of(lines: Points) -> Points:
     return np.asarray(set_number_of_points(lines.mean(axis=0), N_NODES), dtype=float)
 
 
-def orient(lines: Points, axis: int | None = None) -> Points:
+def orient(lines: Points, axis: int) -> Points:
     """Return streamlines turned so that all run as their middle one does.
 
     Parameters
     ----------
     lines : ndarray, shape (n, nodes, 3)
         Streamlines, in mm.
-    axis : int, optional
-        The middle one then runs to the right (0), to the front (1) or upwards (2). None: along the axis on
-        which its ends lie farthest apart.
+    axis : int
+        The middle one then runs to the right (0), to the front (1) or upwards (2).
 
     Examples
     --------
     >>> up = np.linspace([0, 0, 0], [0, 0, 9], 4)
-    >>> bool((orient(np.stack([up[::-1], up])) == up).all())
+    >>> bool((orient(np.stack([up[::-1], up]), 2) == up).all())
     True
     """
     turned = lines[:, ::-1]
@@ -134,8 +113,7 @@ def orient(lines: Points, axis: int | None = None) -> Points:
         middle = np.where(is_turned[:, None, None], turned, lines).mean(axis=0)
     aligned = np.where(is_turned[:, None, None], turned, lines)
     way = middle[-1] - middle[0]
-    chosen = int(np.abs(way).argmax()) if axis is None else axis
-    return aligned[:, ::-1] if way[chosen] < 0 else aligned
+    return aligned[:, ::-1] if way[axis] < 0 else aligned
 
 
 def _distances(lines: Points, middle: Points) -> Points:
